@@ -1,0 +1,174 @@
+r"""What tokens may say to one another: `psum` and `pmean` over the context, and `attend`.
+
+`attend` is a JAX primitive so that the trace of a learner shows it as one operation, which the
+compiler turns into one attention head with that kernel.
+
+    attend(q, k, v)_i = sum_{j in context} v_j kernel(k_j, q_i)
+"""
+
+from collections.abc import Callable, Sequence
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
+from jaxtyping import Array, Bool, Float
+
+from innerloop.kernels import Kernel
+from innerloop.tokens import CONTEXT
+
+attend_p = Primitive("attend")
+COLLECTIVES = ("psum", "attend")
+_TRANSPARENT = {
+    "jit": "jaxpr",
+    "pjit": "jaxpr",
+    "closed_call": "call_jaxpr",
+    "custom_jvp_call": "call_jaxpr",
+    "custom_vjp_call": "call_jaxpr",
+    "remat2": "jaxpr",
+    "checkpoint": "jaxpr",
+}
+
+
+@attend_p.def_abstract_eval
+def _attend_shape(query, key, value, *, kernel):
+    del query, key, kernel
+    return value
+
+
+@attend_p.def_impl
+def _attend_outside(query, key, value, *, kernel):
+    raise ValueError(
+        "il.attend was called outside a learner: it exchanges values between tokens, so it only has "
+        "a meaning inside the `step` or `predict` of a Learner that il.run or il.compile executes."
+    )
+
+
+def attend(
+    query: Float[Array, " k"],
+    key: Float[Array, " k"],
+    value: Float[Array, " v"],
+    *,
+    kernel: str | Kernel = "linear",
+) -> Float[Array, " v"]:
+    r"""The sum over context tokens of their value, weighted by how their key matches this query.
+
+    `sum_j value_j * kernel(key_j, query)`; with `kernel="softmax"` the weights are normalised to one.
+
+    Args:
+        query: What this token looks for.
+        key: What this token shows to the others.
+        value: What this token gives to the others.
+        kernel: A kernel's name, or a `Kernel` where it has a bandwidth.
+
+    Returns:
+        The weighted sum over the context, a different one in each token.
+
+    Raises:
+        ValueError: If the shapes do not fit, or the kernel is unknown.
+    """
+    kernel = Kernel(kernel) if isinstance(kernel, str) else kernel
+    if query.ndim != 1 or query.shape != key.shape or value.ndim != 1:
+        raise ValueError(
+            "il.attend takes vectors, with query and key of one size; got shapes "
+            f"query {query.shape}, key {key.shape}, value {value.shape}."
+        )
+    return attend_p.bind(query, key, value, kernel=kernel)
+
+
+def inner_jaxpr(eqn) -> ClosedJaxpr | None:
+    """The body of an equation that only wraps code (`jit`, `custom_jvp`, `remat`), or None."""
+    name = _TRANSPARENT.get(eqn.primitive.name)
+    if name is None:
+        return None
+    body = eqn.params[name]
+    return body if isinstance(body, ClosedJaxpr) else ClosedJaxpr(body, ())
+
+
+def has_collective(jaxpr: Jaxpr) -> bool:
+    """Whether tokens talk to each other anywhere inside."""
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name in COLLECTIVES:
+            return True
+        if any(has_collective(body) for body in bodies_of(eqn)):
+            return True
+    return False
+
+
+def bodies_of(eqn) -> list[Jaxpr]:
+    """The jaxprs that an equation carries: a scan's body, a cond's branches."""
+    leaves = jax.tree.leaves(eqn.params, is_leaf=lambda p: isinstance(p, ClosedJaxpr | Jaxpr))
+    return [getattr(p, "jaxpr", p) for p in leaves if isinstance(p, ClosedJaxpr | Jaxpr)]
+
+
+def evaluate_masked(
+    closed: ClosedJaxpr, arguments: Sequence[Array], is_context: Bool[Array, ""]
+) -> list[Array]:
+    """Evaluates a traced token program inside `vmap`, with non-context tokens out of every reduction.
+
+    Args:
+        closed: A jaxpr traced with the context axis named and `n` as its size.
+        arguments: One token's inputs, inside a `vmap` whose axis is named `CONTEXT`.
+        is_context: Whether this token is a context example.
+
+    Returns:
+        The program's outputs, in this token.
+    """
+    values: dict = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))
+    values |= dict(zip(closed.jaxpr.invars, arguments, strict=True))
+
+    def read(atom):
+        return atom.val if isinstance(atom, Literal) else values[atom]
+
+    for eqn in closed.jaxpr.eqns:
+        inputs = [read(v) for v in eqn.invars]
+        outputs = _evaluate_equation(eqn, inputs, is_context)
+        values.update(zip(eqn.outvars, outputs, strict=True))
+    return [read(v) for v in closed.jaxpr.outvars]
+
+
+def _evaluate_equation(eqn, inputs: list[Array], is_context: Bool[Array, ""]) -> list[Array]:
+    name = eqn.primitive.name
+    if name == "psum":
+        return [jax.lax.psum(jnp.where(is_context, v, jnp.zeros_like(v)), CONTEXT) for v in inputs]
+    if name == "attend":
+        return [_attend_masked(*inputs, kernel=eqn.params["kernel"], is_context=is_context)]
+    if (body := inner_jaxpr(eqn)) is not None:
+        return evaluate_masked(body, inputs, is_context)
+    if name == "scan" and has_collective(eqn.params["jaxpr"].jaxpr):
+        return _scan_masked(eqn.params, inputs, is_context)
+    if name in ("cond", "while") and any(has_collective(body) for body in bodies_of(eqn)):
+        raise ValueError(
+            f"a reduction over the context stands inside a `{name}`: tokens that take different "
+            "branches would wait for each other. Use `fori_loop` with fixed bounds, or `jnp.where`."
+        )
+    out = eqn.primitive.bind(*inputs, **eqn.params)
+    return list(out) if eqn.primitive.multiple_results else [out]
+
+
+def _scan_masked(params: dict, inputs: list[Array], is_context: Bool[Array, ""]) -> list[Array]:
+    """A `lax.scan` whose body reduces over the context."""
+    consts, carry = params["num_consts"], params["num_carry"]
+    fixed, start, slices = inputs[:consts], inputs[consts : consts + carry], inputs[consts + carry :]
+
+    def body(state, x):
+        out = evaluate_masked(params["jaxpr"], [*fixed, *state, *x], is_context)
+        return out[:carry], out[carry:]
+
+    state, stacked = jax.lax.scan(
+        body, start, slices, length=params["length"], reverse=params["reverse"]
+    )
+    return [*state, *stacked]
+
+
+def _attend_masked(
+    query, key, value, *, kernel: Kernel, is_context: Bool[Array, ""]
+) -> Float[Array, " v"]:
+    """`attend` inside `vmap`: gathers the context's keys and values, and weights them by the kernel."""
+    gather: Callable = jax.lax.all_gather
+    keys, values, mask = (gather(v, CONTEXT) for v in (key, value, is_context))
+    scores = kernel.scores(query[None], keys)[0]
+    if kernel.normalised:
+        weights = jax.nn.softmax(jnp.where(mask, scores, -jnp.inf))
+    else:
+        weights = jnp.where(mask, scores, 0.0)
+    return weights @ values

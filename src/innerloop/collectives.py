@@ -3,7 +3,9 @@ r"""What tokens may say to one another: `psum` and `pmean` over the context, and
 `attend` is a JAX primitive so that the trace of a learner shows it as one operation, which the
 compiler turns into one attention head with that kernel.
 
-    attend(q, k, v)_i = sum_{j in context} v_j kernel(k_j, q_i)
+    attend(q, k, v)_i = sum_{j in context} v_j kernel(k_j, q_i)      mean=True divides by n
+
+Axes: `n` context examples, `t` tokens, `k` key size, `v` value size.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,13 +32,13 @@ _TRANSPARENT = {
 
 
 @attend_p.def_abstract_eval
-def _attend_shape(query, key, value, *, kernel):
-    del query, key, kernel
+def _attend_shape(query, key, value, *, kernel, mean):
+    del query, key, kernel, mean
     return value
 
 
 @attend_p.def_impl
-def _attend_outside(query, key, value, *, kernel):
+def _attend_outside(query, key, value, *, kernel, mean):
     raise ValueError(
         "il.attend was called outside a learner: it exchanges values between tokens, so it only has "
         "a meaning inside the `step` or `predict` of a Learner that il.run or il.compile executes."
@@ -49,22 +51,39 @@ def attend(
     value: Float[Array, " v"],
     *,
     kernel: str | Kernel = "linear",
+    mean: bool = False,
 ) -> Float[Array, " v"]:
     r"""The sum over context tokens of their value, weighted by how their key matches this query.
 
-    `sum_j value_j * kernel(key_j, query)`; with `kernel="softmax"` the weights are normalised to one.
+    `sum_j value_j * kernel(key_j, query)`; with `mean=True` divided by `n`, the number of context
+    examples. With `kernel="softmax"` the weights sum to one already, and `mean` changes nothing.
 
     Args:
         query: What this token looks for.
         key: What this token shows to the others.
         value: What this token gives to the others.
         kernel: A kernel's name, or a `Kernel` where it has a bandwidth.
+        mean: Whether to divide by the number of context examples.
 
     Returns:
         The weighted sum over the context, a different one in each token.
 
     Raises:
         ValueError: If the shapes do not fit, or the kernel is unknown.
+
+    Example:
+        One step of kernel regression from zero: the mean of the targets, weighted by `<x_j, x>`.
+
+        >>> from innerloop.learners import Learner, run
+        >>> from innerloop.prompts import Prompt
+        >>> smoother = Learner(
+        ...     lambda x, y: ((), jnp.zeros_like(y)),
+        ...     lambda shared, local, x, y: (shared, attend(x, x, y, mean=True)),
+        ...     lambda shared, local, x: local,
+        ... )
+        >>> prompt = Prompt([[1.0], [2.0]], [[3.0], [4.0]], [[10.0]])
+        >>> run(smoother, prompt, steps=1)[:, 0, 0].tolist()
+        [0.0, 55.0]
     """
     kernel = Kernel(kernel) if isinstance(kernel, str) else kernel
     if query.ndim != 1 or query.shape != key.shape or value.ndim != 1:
@@ -72,7 +91,7 @@ def attend(
             "il.attend takes vectors, with query and key of one size; got shapes "
             f"query {query.shape}, key {key.shape}, value {value.shape}."
         )
-    return attend_p.bind(query, key, value, kernel=kernel)
+    return attend_p.bind(query, key, value, kernel=kernel, mean=mean and not kernel.normalised)
 
 
 def inner_jaxpr(eqn) -> ClosedJaxpr | None:
@@ -131,7 +150,7 @@ def _evaluate_equation(eqn, inputs: list[Array], is_context: Bool[Array, ""]) ->
     if name == "psum":
         return [jax.lax.psum(jnp.where(is_context, v, jnp.zeros_like(v)), CONTEXT) for v in inputs]
     if name == "attend":
-        return [_attend_masked(*inputs, kernel=eqn.params["kernel"], is_context=is_context)]
+        return [_attend_masked(*inputs, **eqn.params, is_context=is_context)]
     if (body := inner_jaxpr(eqn)) is not None:
         return evaluate_masked(body, inputs, is_context)
     if name == "scan" and has_collective(eqn.params["jaxpr"].jaxpr):
@@ -161,14 +180,17 @@ def _scan_masked(params: dict, inputs: list[Array], is_context: Bool[Array, ""])
 
 
 def _attend_masked(
-    query, key, value, *, kernel: Kernel, is_context: Bool[Array, ""]
+    query, key, value, *, kernel: Kernel, mean: bool, is_context: Bool[Array, ""]
 ) -> Float[Array, " v"]:
     """`attend` inside `vmap`: gathers the context's keys and values, and weights them by the kernel."""
     gather: Callable = jax.lax.all_gather
     keys, values, mask = (gather(v, CONTEXT) for v in (key, value, is_context))
+    # A zero weight does not mask a query's NaN or infinity, so its value is taken out as well.
+    values = jnp.where(mask[:, None], values, 0.0)
     scores = kernel.scores(query[None], keys)[0]
     if kernel.normalised:
         weights = jax.nn.softmax(jnp.where(mask, scores, -jnp.inf))
     else:
         weights = jnp.where(mask, scores, 0.0)
-    return weights @ values
+    total = weights @ values
+    return total / jnp.sum(mask, dtype=total.dtype) if mean else total

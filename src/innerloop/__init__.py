@@ -1,10 +1,62 @@
-"""Innerloop: how does a transformer learn inside its forward pass?"""
+"""Innerloop: how does a transformer learn inside its forward pass?
 
-from innerloop.collectives import attend as attend
-from innerloop.kernels import Kernel as Kernel
-from innerloop.learners import Learner as Learner
-from innerloop.learners import learner as learner
-from innerloop.learners import run as run
-from innerloop.learners import squared_error as squared_error
-from innerloop.prompts import Prompt as Prompt
-from innerloop.tokens import CONTEXT as CONTEXT
+Names are looked up when they are first used (PEP 562), so that `import innerloop`, and with it
+`innerloop --help`, does not wait for JAX.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from innerloop.collectives import attend as attend
+    from innerloop.compiler import CompileError as CompileError
+    from innerloop.compiler import compile as compile
+    from innerloop.compiler import load as load
+    from innerloop.compiler import save as save
+    from innerloop.kernels import Kernel as Kernel
+    from innerloop.learners import Learner as Learner
+    from innerloop.learners import learner as learner
+    from innerloop.learners import run as run
+    from innerloop.learners import squared_error as squared_error
+    from innerloop.prompts import Prompt as Prompt
+    from innerloop.tokens import CONTEXT as CONTEXT
+
+_HOMES = {
+    "CONTEXT": "tokens",
+    "CompileError": "compiler",
+    "Kernel": "kernels",
+    "Learner": "learners",
+    "Prompt": "prompts",
+    "attend": "collectives",
+    "compile": "compiler",
+    "learner": "learners",
+    "load": "compiler",
+    "run": "learners",
+    "save": "compiler",
+    "squared_error": "learners",
+}
+_SUBPACKAGES = (
+    "collectives",
+    "compiler",
+    "kernels",
+    "learners",
+    "models",
+    "precision",
+    "prompts",
+    "report",
+    "tokens",
+)
+
+
+def __getattr__(name: str) -> object:
+    if name in _SUBPACKAGES:
+        return import_module(f"innerloop.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'innerloop' has no attribute {name!r}")
+    value = getattr(import_module(f"innerloop.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES, *_SUBPACKAGES})

@@ -1,0 +1,59 @@
+"""The three commands and their options; what a field's docstring says is what `--help` prints."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Compile the training of two networks into transformers, and watch them learn in one pass.
+
+    On scikit-learn's diabetes (regression) and digits (ten classes). Prints the score after
+    selected layers beside direct training, and writes report.html.
+    """
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("innerloop-demo")
+    """Where the report, its numbers and the two models are written."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Draws the initial weights and the split."""
+
+
+@dataclass(frozen=True)
+class Learn:
+    """Compile the training of a network into a transformer, and give it a table as its prompt.
+
+    The rows are split at random; the training part is the context, the rest are the queries. Writes
+    predictions.csv (test rows, original units), the model and report.html.
+    """
+
+    data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA.csv")]
+    """A CSV file of numbers with a header line."""
+    target: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="COL")] = ()
+    """A column to predict (required); all other columns are covariates."""
+    model: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "mlp:32"
+    """linear, or mlp:32,32 for hidden ReLU layers of these sizes."""
+    optimizer: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "sgd:0.1"
+    """sgd:RATE, momentum:RATE,DECAY or nesterov:RATE,DECAY; such as momentum:0.05,0.9."""
+    loss: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "squared"
+    """squared, absolute, huber or huber:DELTA."""
+    steps: Annotated[int, tyro.conf.arg(metavar="K")] = 50
+    """Training steps; each becomes a few layers of the transformer."""
+    test_size: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.2
+    """The share of the rows kept for testing, between 0 and 1."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Draws the initial weights and the split."""
+    dtype: Literal["float64", "float32"] = "float64"
+    """The precision of weights and arithmetic."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("innerloop-learn")
+    """Where predictions, model and report are written."""
+
+
+@dataclass(frozen=True)
+class Show:
+    """Print what every head and neuron of a saved model is for, and its certificate."""
+
+    model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
+    """A directory written by `innerloop learn`, `innerloop demo` or `il.save`."""

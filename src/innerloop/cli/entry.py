@@ -1,0 +1,56 @@
+"""From command line to exit code. Nothing here imports JAX, so that `--help` answers at once."""
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import tyro
+
+from innerloop.cli.commands import Demo, Learn, Show
+from innerloop.cli.errors import UserError
+
+DESCRIPTION = "How does a transformer learn inside its forward pass?"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The arguments after the program's name; `sys.argv[1:]` when not given.
+
+    Returns:
+        The exit code: 0, or 2 after a mistake of the user's, told in one line on stderr.
+
+    Raises:
+        SystemExit: From the argument parser: 0 after `--help`, 2 after an unknown option.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if argv == ["--version"]:
+        print(f"innerloop {version('innerloop')}")
+        return 0
+    command = tyro.cli(Demo | Learn | Show, prog="innerloop", description=DESCRIPTION, args=argv)
+    try:
+        return _run(command)
+    except UserError as error:
+        print(f"innerloop: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("innerloop: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(command: Demo | Learn | Show) -> int:
+    """Imports a command's code when it is chosen."""
+    match command:
+        case Demo():
+            from innerloop.cli.demo import demo  # noqa: PLC0415 - loads JAX
+
+            return demo(command)
+        case Learn():
+            from innerloop.cli.learn import learn  # noqa: PLC0415 - loads JAX
+
+            return learn(command)
+        case Show():
+            from innerloop.cli.show import show  # noqa: PLC0415 - loads JAX
+
+            return show(command)

@@ -1,0 +1,87 @@
+r"""The networks that the commands train: fully connected, ReLU, He initial weights.
+
+    h_0 = x,   h_k = relu(W_k h_{k-1} + b_k),   prediction = W_N h_{N-1} + b_N
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from innerloop.cli.specs import LossSpec, ModelSpec, OptimizerSpec
+from innerloop.learners import Learner, learner, squared_error
+
+Parameters = list[tuple[Float[np.ndarray, "out in"], Float[np.ndarray, " out"]]]
+
+
+def he_initial(sizes: tuple[int, ...], *, seed: int) -> Parameters:
+    r"""He initial weights: normal with variance `2 / inputs`, and `1 / inputs` in the last layer.
+
+    Args:
+        sizes: Covariates, hidden units, ..., targets. With no hidden layer the weights are zero,
+            as is usual for a linear model.
+        seed: The seed.
+
+    Returns:
+        A matrix and a bias of zeros for every layer.
+
+    Example:
+        >>> [w.shape for w, b in he_initial((5, 3, 2), seed=0)]
+        [(3, 5), (2, 3)]
+    """
+    random = np.random.default_rng(seed)
+    last = len(sizes) - 2
+    scales = [np.sqrt((2.0 if k < last else 1.0) / a) for k, a in enumerate(sizes[:-1])]
+    if last == 0:
+        scales = [0.0]
+    shapes = zip(scales, sizes[1:], sizes[:-1], strict=True)
+    return [(scale * random.normal(size=(b, a)), np.zeros(b)) for scale, b, a in shapes]
+
+
+def network(params: Parameters, x: Float[Array, " d"]) -> Float[Array, " p"]:
+    """The network's prediction for one example."""
+    for weights, bias in params[:-1]:
+        x = jax.nn.relu(weights @ x + bias)
+    weights, bias = params[-1]
+    return weights @ x + bias
+
+
+def optimizer_of(spec: OptimizerSpec) -> optax.GradientTransformation:
+    """The optax optimiser that a specification names."""
+    return optax.sgd(
+        spec.learning_rate, momentum=spec.decay if spec.decay else None, nesterov=spec.nesterov
+    )
+
+
+def loss_of(spec: LossSpec) -> Callable[[Array, Array], Array]:
+    """The loss of one example that a specification names, summed over targets."""
+    match spec.name:
+        case "absolute":
+            return lambda prediction, y: jnp.sum(jnp.abs(prediction - y))
+        case "huber":
+            return lambda prediction, y: jnp.sum(optax.huber_loss(prediction, y, spec.delta))
+        case _:
+            return squared_error
+
+
+def network_learner(
+    model: ModelSpec, optimizer: OptimizerSpec, loss: LossSpec, *, d: int, p: int, seed: int
+) -> Learner:
+    """Full-batch training of the network on the context, as a learner.
+
+    Args:
+        model: Its hidden layers.
+        optimizer: The optimiser.
+        loss: The loss of one example.
+        d: Number of covariates.
+        p: Number of targets.
+        seed: Draws the initial weights.
+
+    Returns:
+        A learner for `il.run` and `il.compile`.
+    """
+    params = he_initial((d, *model.hidden, p), seed=seed)
+    return learner(network, params, optimizer=optimizer_of(optimizer), loss=loss_of(loss))

@@ -120,8 +120,8 @@ def bodies_of(eqn) -> list[Jaxpr]:
 
 
 def evaluate_masked(
-    closed: ClosedJaxpr, arguments: Sequence[Array], is_context: Bool[Array, ""]
-) -> list[Array]:
+    closed: ClosedJaxpr, arguments: Sequence, is_context: Bool[Array, ""]
+) -> list:
     """Evaluates a traced token program inside `vmap`, with non-context tokens out of every reduction.
 
     Args:
@@ -145,7 +145,7 @@ def evaluate_masked(
     return [read(v) for v in closed.jaxpr.outvars]
 
 
-def _evaluate_equation(eqn, inputs: list[Array], is_context: Bool[Array, ""]) -> list[Array]:
+def _evaluate_equation(eqn, inputs: list, is_context: Bool[Array, ""]) -> list:
     name = eqn.primitive.name
     if name == "psum":
         return [jax.lax.psum(jnp.where(is_context, v, jnp.zeros_like(v)), CONTEXT) for v in inputs]
@@ -164,7 +164,7 @@ def _evaluate_equation(eqn, inputs: list[Array], is_context: Bool[Array, ""]) ->
     return list(out) if eqn.primitive.multiple_results else [out]
 
 
-def _scan_masked(params: dict, inputs: list[Array], is_context: Bool[Array, ""]) -> list[Array]:
+def _scan_masked(params: dict, inputs: list, is_context: Bool[Array, ""]) -> list:
     """A `lax.scan` whose body reduces over the context."""
     consts, carry = params["num_consts"], params["num_carry"]
     fixed, start, slices = inputs[:consts], inputs[consts : consts + carry], inputs[consts + carry :]

@@ -40,8 +40,9 @@ def _attend_shape(query, key, value, *, kernel, mean):
 @attend_p.def_impl
 def _attend_outside(query, key, value, *, kernel, mean):
     raise ValueError(
-        "il.attend was called outside a learner: it exchanges values between tokens, so it only has "
-        "a meaning inside the `step` or `predict` of a Learner that il.run or il.compile executes."
+        "il.attend was called outside a learner: it exchanges values between tokens, so it only "
+        "has a meaning inside the `step` or `predict` of a Learner that il.run or il.compile "
+        "executes."
     )
 
 
@@ -116,13 +117,12 @@ def has_collective(jaxpr: Jaxpr) -> bool:
 def bodies_of(eqn) -> list[Jaxpr]:
     """The jaxprs that an equation carries: a scan's body, a cond's branches."""
     leaves = jax.tree.leaves(eqn.params, is_leaf=lambda p: isinstance(p, ClosedJaxpr | Jaxpr))
-    return [getattr(p, "jaxpr", p) for p in leaves if isinstance(p, ClosedJaxpr | Jaxpr)]
+    closed = (p.jaxpr if isinstance(p, ClosedJaxpr) else p for p in leaves)
+    return [p for p in closed if isinstance(p, Jaxpr)]
 
 
-def evaluate_masked(
-    closed: ClosedJaxpr, arguments: Sequence, is_context: Bool[Array, ""]
-) -> list:
-    """Evaluates a traced token program inside `vmap`, with non-context tokens out of every reduction.
+def evaluate_masked(closed: ClosedJaxpr, arguments: Sequence, is_context: Bool[Array, ""]) -> list:
+    """Evaluates a traced token program inside `vmap`; only context tokens enter its reductions.
 
     Args:
         closed: A jaxpr traced with the context axis named and `n` as its size.
@@ -167,7 +167,11 @@ def _evaluate_equation(eqn, inputs: list, is_context: Bool[Array, ""]) -> list:
 def _scan_masked(params: dict, inputs: list, is_context: Bool[Array, ""]) -> list:
     """A `lax.scan` whose body reduces over the context."""
     consts, carry = params["num_consts"], params["num_carry"]
-    fixed, start, slices = inputs[:consts], inputs[consts : consts + carry], inputs[consts + carry :]
+    fixed, start, slices = (
+        inputs[:consts],
+        inputs[consts : consts + carry],
+        inputs[consts + carry :],
+    )
 
     def body(state, x):
         out = evaluate_masked(params["jaxpr"], [*fixed, *state, *x], is_context)
@@ -182,7 +186,7 @@ def _scan_masked(params: dict, inputs: list, is_context: Bool[Array, ""]) -> lis
 def _attend_masked(
     query, key, value, *, kernel: Kernel, mean: bool, is_context: Bool[Array, ""]
 ) -> Float[Array, " v"]:
-    """`attend` inside `vmap`: gathers the context's keys and values, and weights them by the kernel."""
+    """`attend` inside `vmap`: gathers the context's keys and values, and weights the values."""
     gather: Callable = jax.lax.all_gather
     keys, values, mask = (gather(v, CONTEXT) for v in (key, value, is_context))
     # A zero weight does not mask a query's NaN or infinity, so its value is taken out as well.

@@ -65,7 +65,7 @@ def learner(
         apply: `(params, x) -> (p,)`, the network for one example.
         params: Its initial parameters, any pytree of arrays of rank 0 to 2.
         optimizer: An optax optimiser.
-        loss: `(prediction, y) -> scalar`, the loss of one example; half the squared error by default.
+        loss: `(prediction, y) -> scalar`, the loss of one example; default `squared_error`.
 
     Returns:
         The learner. Its parameters take the precision of the data it is given.
@@ -85,8 +85,8 @@ def learner(
             raise ValueError(
                 "params must be floating-point arrays of rank 0 to 2; the leaf at "
                 f"{jax.tree_util.keystr(path) or 'the root'} is {jnp.result_type(leaf)} of shape "
-                f"{jnp.shape(leaf)}. Keep integers and settings in a closure, and write a tensor of "
-                "higher rank as matrices."
+                f"{jnp.shape(leaf)}. Keep integers and settings in a closure, and write a tensor "
+                "of higher rank as matrices."
             )
 
     def init(x, y):
@@ -142,9 +142,7 @@ def _run(learner: Learner, prompt: Prompt, steps: int) -> Float[Array, "s m p"]:
             return jax.tree.unflatten(jax.tree.structure(out), leaves)
 
         out_axes = 0 if function is learner.predict else (None, 0)
-        mapped = jax.vmap(
-            token, in_axes=(0, *shared_axes), out_axes=out_axes, axis_name=CONTEXT
-        )
+        mapped = jax.vmap(token, in_axes=(0, *shared_axes), out_axes=out_axes, axis_name=CONTEXT)
         return lambda *arguments: mapped(jnp.asarray(is_context), *arguments)
 
     def guarded(function: Callable, *arguments):

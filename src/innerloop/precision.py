@@ -9,7 +9,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import PyTree
 
 T = TypeVar("T")
@@ -17,7 +19,7 @@ T = TypeVar("T")
 
 def is_traced(tree: PyTree) -> bool:
     """Whether any leaf is a tracer, that is: whether we are inside `jit`, `vmap` or `grad`."""
-    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(tree))
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(tree))
 
 
 def holds_numpy(tree: PyTree) -> bool:
@@ -38,6 +40,6 @@ def in_precision(function: Callable[..., T], dtype: np.dtype | str, *inputs: PyT
     """
     if is_traced(inputs):
         return function(*inputs)
-    with jax.enable_x64(np.dtype(dtype) == np.float64 or jax.config.jax_enable_x64):
+    with jax.enable_x64(jnp.result_type(float) == np.float64 or np.dtype(dtype) == np.float64):
         out = function(*inputs)
         return jax.tree.map(np.asarray, out) if holds_numpy(inputs) else out

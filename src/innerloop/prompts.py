@@ -49,7 +49,8 @@ class Prompt(eqx.Module):
         if any(a.ndim != 2 for a in (self.x, self.y, self.xq)):
             raise ValueError(
                 f"a prompt needs three matrices, x (n, d), y (n, p) and xq (m, d); got {shapes}. "
-                "Write a single target as a column, y[:, None], and a single query as a row, xq[None]."
+                "Write a single target as a column, y[:, None], and a single query as a row, "
+                "xq[None]."
             )
         if self.x.shape[0] != self.y.shape[0]:
             raise ValueError(f"x and y must have one row per context example; got {shapes}.")

@@ -1,17 +1,15 @@
 """How the documentation is built: `sphinx-build -W docs docs/_build`."""
 
 import re
-from importlib.metadata import version
+from importlib import metadata
 
 project = "Innerloop"
 author = "Innerloop contributors"
-release = version("innerloop")
+release = metadata.version("innerloop")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 exclude_patterns = ["_build"]
 source_suffix = {".md": "markdown"}
-# `papers/` is listed by a pattern, and may still be empty.
-suppress_warnings = ["toc.empty_glob"]
 
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
@@ -20,6 +18,7 @@ myst_heading_anchors = 3
 default_role = "code"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 autodoc_member_order = "groupwise"
 napoleon_numpy_docstring = False
 
@@ -27,6 +26,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "Innerloop"
 html_theme_options = {"navbar_end": ["theme-switcher"], "secondary_sidebar_items": ["page-toc"]}
 
+ARRAY = re.compile(r"~?(jax\.)?jaxlib\._jax\.Array")
 SECTION = re.compile(r"^[A-Z]\w+:$")
 
 
@@ -46,6 +46,13 @@ def formulas_stand_as_written(app, what, name, obj, options, lines: list[str]) -
     lines[:] = out
 
 
+def arrays_are_arrays(app, what, name, obj, options, signature, returns):
+    """Calls JAX's array type what users call it."""
+    del app, what, name, obj, options
+    return tuple(text and ARRAY.sub("Array", text) for text in (signature, returns))
+
+
 def setup(app) -> None:
     """Runs before Napoleon, which reads the sections."""
     app.connect("autodoc-process-docstring", formulas_stand_as_written, priority=400)
+    app.connect("autodoc-process-signature", arrays_are_arrays)

@@ -1,4 +1,4 @@
-"""Learning algorithms that transformers are said to run in their forward pass, one token's code each.
+"""Learning algorithms that transformers are said to run in their forward pass, written for a token.
 
 Each is a function that returns a `Learner`: run it on a prompt, or compile it into a transformer.
 """

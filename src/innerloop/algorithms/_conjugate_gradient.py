@@ -4,7 +4,7 @@ r"""Conjugate gradients on the normal equations, one iteration a step, each targ
     b = |R_new|^2 / |R|^2                P <- R_new + b P
 
 `R` is the negative gradient, `P` the search direction; norms and products are row by row.
-After `k` steps `W` is the best point of the Krylov space of dimension `k`, and after `d` the solution.
+After `k` steps `W` is the best point of the `k`-th Krylov space, and after `d` the solution.
 Axes: `n` context examples, `d` covariates, `p` targets.
 Reference: Hestenes and Stiefel (1952); Saad (2003), Algorithm 8.4.
 """

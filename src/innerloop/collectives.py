@@ -107,7 +107,7 @@ def inner_jaxpr(eqn) -> ClosedJaxpr | None:
 def has_collective(jaxpr: Jaxpr) -> bool:
     """Whether tokens talk to each other anywhere inside."""
     for eqn in jaxpr.eqns:
-        if eqn.primitive.name in COLLECTIVES:
+        if eqn.primitive.name in COLLECTIVES or _names_the_context(eqn):
             return True
         if any(has_collective(body) for body in bodies_of(eqn)):
             return True
@@ -160,8 +160,19 @@ def _evaluate_equation(eqn, inputs: list, is_context: Bool[Array, ""]) -> list:
             f"a reduction over the context stands inside a `{name}`: tokens that take different "
             "branches would wait for each other. Use `fori_loop` with fixed bounds, or `jnp.where`."
         )
+    if _names_the_context(eqn):
+        raise ValueError(
+            f"`{name}` over the context is not a collective of learners, which are jax.lax.pmean, "
+            "jax.lax.psum and il.attend: it would let the queries in. Write it with these."
+        )
     out = eqn.primitive.bind(*inputs, **eqn.params)
     return list(out) if eqn.primitive.multiple_results else [out]
+
+
+def _names_the_context(eqn) -> bool:
+    """Whether an equation speaks to the other tokens: `pmax`, `all_gather`, `axis_index`, ..."""
+    names = (eqn.params.get("axes"), eqn.params.get("axis_name"))
+    return any(name == CONTEXT or (isinstance(name, tuple) and CONTEXT in name) for name in names)
 
 
 def _scan_masked(params: dict, inputs: list, is_context: Bool[Array, ""]) -> list:

@@ -138,6 +138,7 @@ def _run(learner: Learner, prompt: Prompt, steps: int) -> Float[Array, "s m p"]:
             closed, out = jax.make_jaxpr(
                 function, axis_env=[(CONTEXT, prompt.n)], return_shape=True
             )(*arguments)
+            _check_output(learner, function, arguments, out)
             leaves = evaluate_masked(closed, jax.tree.leaves(arguments), is_context)
             return jax.tree.unflatten(jax.tree.structure(out), leaves)
 
@@ -167,3 +168,41 @@ def _run(learner: Learner, prompt: Prompt, steps: int) -> Float[Array, "s m p"]:
     start = guarded(init, x, y)
     state, predictions = jax.lax.scan(body, start, length=steps)
     return jnp.concatenate([predictions, predict(*state, x)[None, prompt.n :]])
+
+
+def _check_output(learner: Learner, function: Callable, arguments: tuple, out: PyTree) -> None:
+    """Refuses a learner whose code does not return what the loop hands on; shapes only."""
+    if function is learner.predict:
+        if getattr(out, "ndim", None) != 1:
+            raise ValueError(
+                "a learner's `predict` must return a vector (p,), one token's prediction; got "
+                f"{out if not hasattr(out, 'shape') else f'an array of shape {out.shape}'}. "
+                "Write a single target as value[None]."
+            )
+        return
+    name = "init" if function is learner.init else "step"
+    if type(out) is not tuple or len(out) != 2:
+        raise ValueError(
+            f"a learner's `{name}` must return a pair (shared, local), with () for the part that "
+            f"it does not need; got {jax.tree.structure(out)}."
+        )
+    if function is learner.step:
+        _check_state(arguments[:2], out)
+
+
+def _check_state(before: PyTree, after: PyTree) -> None:
+    """Refuses a step that changes the structure, the shapes or the precision of the state."""
+    if jax.tree.structure(before) != jax.tree.structure(after):
+        raise ValueError(
+            "a learner's `step` must return state of the structure it was given; it was given "
+            f"{jax.tree.structure(before)} and returned {jax.tree.structure(after)}."
+        )
+    pairs = zip(jax.tree_util.tree_leaves_with_path(before), jax.tree.leaves(after), strict=True)
+    for (path, old), new in pairs:
+        if (old.shape, old.dtype) != (new.shape, new.dtype):
+            raise ValueError(
+                "a learner's `step` must return state of the shapes and precision it was given; "
+                f"the {'shared' if path[0].idx == 0 else 'local'} state"
+                f"{jax.tree_util.keystr(path[1:])} was {old.dtype}{list(old.shape)} and became "
+                f"{new.dtype}{list(new.shape)}. Create it in `init` with x.dtype."
+            )

@@ -33,33 +33,59 @@ def readme_commands() -> dict[str, str]:
     return readme.commands((ROOT / "README.md").read_text(encoding="utf-8"))
 
 
+WITHOUT_EXTRAS = """
+import sys
+for name in ("sklearn", "matplotlib", "pandas"):
+    sys.modules[name] = None
+import innerloop
+"""
+
+NAME_EVERYTHING = """
+names = {name for name in dir(innerloop) if not name.startswith("_")}
+assert {"Prompt", "run", "compile"} <= names, names
+for name in names - {"report"}:
+    getattr(innerloop, name)
+"""
+
+DRAW = """
+try:
+    innerloop.report
+except ModuleNotFoundError as error:
+    print(error)
+"""
+
+COMPARE_STATE = """
+import logging, os, random, warnings
+import jax, numpy
+
+def state():
+    return {
+        "jax": dict(jax.config.values), "environment": dict(os.environ), "files": os.listdir(),
+        "warnings": list(warnings.filters), "logging": logging.getLogger().level,
+        "random": (random.getstate(), str(numpy.random.get_state())), "numpy": numpy.geterr(),
+    }
+
+before = state()
+import innerloop
+for name in dir(innerloop):
+    getattr(innerloop, name)
+after = state()
+assert after == before, [key for key in before if after[key] != before[key]]
+"""
+
+
 def test_the_core_needs_no_extra():
-    run_python(
-        "import sys\n"
-        "for name in ('sklearn', 'matplotlib', 'pandas'):\n"
-        "    sys.modules[name] = None\n"
-        "import innerloop\n"
-        "names = [name for name in dir(innerloop) if not name.startswith('_')]\n"
-        "assert 'Prompt' in names and 'compile' in names, names\n"
-        "for name in names:\n"
-        "    getattr(innerloop, name)\n"
-    )
+    run_python(WITHOUT_EXTRAS + NAME_EVERYTHING)
 
 
-def test_an_import_has_no_effects():
-    run_python(
-        "import logging, os, random, warnings\n"
-        "import jax, numpy\n"
-        "def state():\n"
-        "    return (dict(jax.config.values), dict(os.environ), list(warnings.filters),\n"
-        "            random.getstate(), str(numpy.random.get_state()), numpy.geterr(),\n"
-        "            logging.getLogger().level, os.listdir())\n"
-        "before = state()\n"
-        "import innerloop\n"
-        "for name in dir(innerloop):\n"
-        "    getattr(innerloop, name)\n"
-        "assert state() == before\n"
-    )
+def test_who_draws_without_the_extra_is_told_what_to_install():
+    said = run_python(WITHOUT_EXTRAS + DRAW)
+    assert "matplotlib" in said and "pip install" in said
+
+
+def test_an_import_has_no_effects(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run_python(COMPARE_STATE)
 
 
 @pytest.mark.parametrize("module", ["innerloop", "innerloop.cli"])

@@ -80,7 +80,7 @@ def test_a_query_of_nan_is_nobody_elses_business(name):
 
 @every_algorithm
 def test_a_query_that_is_read_is_seen(name, monkeypatch):
-    """The deliberate fault of the two laws above: a query taken for an example with targets of 1."""
+    """The deliberate fault of the two laws above: a query taken for an example with target 1."""
     honest = learners.data_tokens
 
     def with_a_spy(prompt):

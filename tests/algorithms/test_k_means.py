@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+from sklearn.cluster import KMeans
+
+import innerloop as il
+from innerloop.algorithms import k_means, soft_k_means
+from tests.oracles import clusters
+from tests.registries import CENTROIDS, regression
+
+
+def test_lloyds_iterations(rng):
+    prompt = regression(rng)
+    expected = clusters.k_means(prompt, CENTROIDS, steps=5)
+    np.testing.assert_allclose(il.run(k_means(CENTROIDS), prompt, steps=5), expected, rtol=1e-10)
+
+
+def test_an_empty_cluster_keeps_what_it_has(rng):
+    """The last centroid is far from everything, for ever."""
+    prompt = regression(rng)
+    centroids = np.vstack([CENTROIDS[:2], [[50.0, 50.0, 50.0]]])
+    queries = il.Prompt(prompt.x, prompt.x, np.vstack([prompt.xq, centroids[-1:]]))
+    found = il.run(k_means(centroids), queries, steps=5)
+    np.testing.assert_allclose(
+        found, clusters.k_means(queries, centroids, steps=5), rtol=1e-10, atol=1e-13
+    )
+    assert (found[:, -1] == 0).all()
+
+
+def test_other_centroids_are_seen(rng):
+    prompt = regression(rng)
+    found = il.run(k_means(CENTROIDS[::-1] * [1.0, 1.0, -1.0]), prompt, steps=5)
+    assert not np.allclose(found, clusters.k_means(prompt, CENTROIDS, steps=5), rtol=1e-3)
+
+
+def test_with_inputs_for_targets_it_quantises_as_scikit_learn_does(rng):
+    prompt = regression(rng, n=31)
+    found = il.run(k_means(CENTROIDS), il.Prompt(prompt.x, prompt.x, prompt.xq), steps=40)[-1]
+    model = KMeans(5, init=CENTROIDS, n_init=1, tol=0.0, algorithm="lloyd").fit(prompt.x)
+    np.testing.assert_allclose(found, model.cluster_centers_[model.predict(prompt.xq)], rtol=1e-10)
+
+
+@pytest.mark.parametrize("stiffness", [0.5, 3.0])
+def test_soft_iterations(stiffness, rng):
+    prompt = regression(rng)
+    expected = clusters.soft_k_means(prompt, CENTROIDS, stiffness, steps=5)
+    found = il.run(soft_k_means(CENTROIDS, stiffness=stiffness), prompt, steps=5)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+
+
+def test_a_stiff_assignment_is_the_hard_one():
+    """Two groups far apart: at a stiffness of 10 no point is between the clusters."""
+    x = np.array([[0.0], [1.0], [8.0], [9.0], [9.5]])
+    prompt = il.Prompt(x, x**2, [[2.0], [7.0]])
+    centroids = np.array([[0.2], [5.0]])
+    hard = il.run(k_means(centroids), prompt, steps=5)
+    stiff, loose = (
+        il.run(soft_k_means(centroids, stiffness=s), prompt, steps=5) for s in (10.0, 0.01)
+    )
+    np.testing.assert_allclose(stiff, hard, rtol=1e-10)
+    assert not np.allclose(loose, hard, rtol=1e-2)

@@ -1,0 +1,178 @@
+r"""Dense weights in the ordinary form. The only file that knows where a coordinate is.
+
+Every head and every group of neurons reads forms; a form becomes rows of a weight matrix by placing
+its matrices at the coordinates of its atoms. Layers are padded to equal numbers of heads and
+neurons, so that they stack.
+Axes: `l` layers of the bank, `h` heads, `k` key size, `v` value size, `f` neurons, `r` width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from innerloop.compiler.allocate import Allocation
+from innerloop.compiler.forms import Form, Matrix, matrix
+from innerloop.compiler.graph import Head
+from innerloop.compiler.neurons import Neurons
+from innerloop.compiler.wiring import Wired
+from innerloop.kernels import Kernel
+from innerloop.models import MLP, Attention, Block
+from innerloop.tokens import REGISTER_ROLE
+
+Layer = tuple[list[Wired], list[Wired]]
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """A bank of blocks, and the coordinates that tell of a ramp after each."""
+
+    blocks: Block
+    watched: np.ndarray
+
+
+def rows_of(form: Form, allocation: Allocation, width: int) -> Matrix:
+    """The rows of a weight matrix that read a form, `(s, r)`."""
+    total = matrix((form.size, width))
+    for atom, weights in form.terms.items():
+        total = matrix(total + _placed(weights, allocation.coordinates[atom], width))
+    return total
+
+
+def _placed(weights: Matrix, coordinates: np.ndarray, width: int) -> Matrix:
+    """Columns of `weights` moved to the coordinates of an atom."""
+    entries = sp.coo_array(weights)
+    return matrix(
+        (entries.data, (entries.row, coordinates[entries.col])), (weights.shape[0], width)
+    )
+
+
+def assemble(
+    allocations: Sequence[Allocation], width: int, *, mlp: str, dtype: str
+) -> Assembled:
+    """Stacks all layers of all blocks into one bank."""
+    layers = [
+        (allocation, _layer(allocation, index))
+        for allocation in allocations
+        for index in range(allocation.schedule.depth)
+    ]
+    kernels = [Kernel("linear")] + sorted(
+        {
+            item.operation.kernel
+            for _, (heads, _) in layers
+            for item in heads
+            if isinstance(item.operation, Head) and item.operation.kernel.name != "linear"
+        },
+        key=str,
+    )
+    attention = tuple(_attention(layers, kernel, width, dtype) for kernel in kernels)
+    neurons = _mlp(layers, width, mlp, dtype)
+    watched = np.stack([_watched(allocation, layer, width) for allocation, layer in layers])
+    return Assembled(Block(tuple(a for a in attention if a is not None), neurons), watched)
+
+
+def _layer(allocation: Allocation, index: int) -> Layer:
+    times = allocation.schedule.times
+    return list(times[2 * index]), list(times[2 * index + 1])
+
+
+def _attention(
+    layers: Sequence[tuple[Allocation, Layer]], kernel: Kernel, width: int, dtype: str
+) -> Attention | None:
+    chosen = [
+        [
+            item
+            for item in heads
+            if isinstance(item.operation, Head) and item.operation.kernel == kernel
+        ]
+        for _, (heads, _) in layers
+    ]
+    flat = [item.operation for row in chosen for item in row if isinstance(item.operation, Head)]
+    if not flat:
+        return None
+    h = max(len(row) for row in chosen)
+    k = max(head.key.size for head in flat)
+    v = max(head.value.size for head in flat)
+    l = len(layers)  # noqa: E741 (the glossary's letter for layers)
+    W_Q, W_K, W_V = (np.zeros((l, h, s, width), dtype) for s in (k, k, v))
+    W_O = np.zeros((l, h, width, v), dtype)
+    averages = np.zeros((l, h), bool)
+    readers, sources = np.zeros((l, h, 3), bool), np.zeros((l, h, 3), bool)
+    for i, (row, (allocation, _)) in enumerate(zip(chosen, layers, strict=True)):
+        for j, item in enumerate(row):
+            head = item.operation
+            assert isinstance(head, Head)
+            for weights, form in ((W_Q, head.query), (W_K, head.key), (W_V, head.value)):
+                weights[i, j, : form.size] = rows_of(form, allocation, width).toarray()
+            for atom, out in item.targets:
+                W_O[i, j, allocation.coordinates[atom], : head.value.size] += out.toarray()
+            averages[i, j] = head.mean
+            readers[i, j] = _roles(head.query.tokens, readers=True)
+            sources[i, j] = _roles(head.key.tokens, readers=False)
+    return Attention(W_Q, W_K, W_V, W_O, averages, readers, sources, kernel)
+
+
+def _roles(tokens: str, *, readers: bool) -> list[bool]:
+    """By role; queries read like any data token, and are never read."""
+    if tokens == "register":
+        return [role == REGISTER_ROLE for role in range(3)]
+    return [True, readers, False]
+
+
+def _mlp(
+    layers: Sequence[tuple[Allocation, Layer]], width: int, mlp: str, dtype: str
+) -> MLP:
+    """All neurons; one that copies has a gate of one, or in a ReLU MLP a twin with the sign turned."""
+    rows = [
+        [_neuron_weights(item, allocation, width, mlp) for item in group]
+        for allocation, (_, group) in layers
+    ]
+    f = max((sum(w[0].shape[0] for w in row) for row in rows), default=0)
+    l = len(layers)  # noqa: E741
+    W_in, W_gate = np.zeros((l, f, width), dtype), np.zeros((l, f, width), dtype)
+    b_in, b_gate = np.zeros((l, f), dtype), np.zeros((l, f), dtype)
+    W_out = np.zeros((l, width, f), dtype)
+    for i, row in enumerate(rows):
+        start = 0
+        for value, value_bias, gate, gate_bias, out in row:
+            here = slice(start, start + value.shape[0])
+            W_in[i, here], b_in[i, here] = value.toarray(), value_bias
+            W_gate[i, here], b_gate[i, here] = gate.toarray(), gate_bias
+            W_out[i, :, here] = out.toarray()
+            start = here.stop
+    b_out = np.zeros((l, width), dtype)
+    if mlp == "relu":
+        return MLP(W_in, b_in, W_out, b_out, activation="relu")
+    return MLP(W_in, b_in, W_out, b_out, W_gate, b_gate, activation="reglu")
+
+
+def _neuron_weights(
+    item: Wired, allocation: Allocation, width: int, mlp: str
+) -> tuple[Matrix, float, Matrix, float, Matrix]:
+    """Value rows and bias, gate rows and bias, output columns."""
+    neurons = item.operation
+    assert isinstance(neurons, Neurons)
+    out = matrix((width, neurons.count))
+    for atom, weights in item.targets:
+        placed = _placed(matrix((weights @ neurons.weights).T), allocation.coordinates[atom], width)
+        out = matrix(out + placed.T)
+    nothing = matrix((neurons.count, width))
+    gate = nothing if neurons.gate is None else rows_of(neurons.gate, allocation, width)
+    value = nothing if neurons.value is None else rows_of(neurons.value, allocation, width)
+    if mlp == "reglu":
+        return value, float(neurons.value is None), gate, float(neurons.gate is None), out
+    if neurons.gate is not None:
+        return gate, 0.0, nothing, 0.0, out
+    both = matrix(sp.vstack([value, -value]))
+    empty = matrix((2 * neurons.count, width))
+    return both, 0.0, empty, 0.0, matrix(sp.hstack([out, -out]))
+
+
+def _watched(allocation: Allocation, layer: Layer, width: int) -> np.ndarray:
+    """Which coordinates hold, after this layer, numbers that must be 0 or at least 1."""
+    mask = np.zeros(width, bool)
+    for item in layer[1]:
+        if isinstance(item.operation, Neurons) and item.operation.watch:
+            mask[allocation.coordinates[item.targets[0][0]]] = True
+    return mask

@@ -1,0 +1,87 @@
+r"""What is exact, what is bounded, and on which domain.
+
+A compiled model is exact up to rounding where every operation has an exact form. Two things are
+stated beside that: the ramps that replace jumps, and the smooth functions replaced by hinges, each
+with the interval on which its bound holds.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """A smooth function replaced by hinges.
+
+    Args:
+        function: Its name.
+        source: The line of the user's code.
+        low: Where the bound begins to hold.
+        high: Where it ends.
+        error: The largest error between them.
+        neurons: How many neurons it takes for each entry.
+        entries: How many entries it is applied to.
+    """
+
+    function: str
+    source: str
+    low: float
+    high: float
+    error: float
+    neurons: int
+    entries: int
+
+    def __str__(self) -> str:
+        where = f"  at {self.source}" if self.source else ""
+        return (
+            f"{self.function} on [{self.low:.4g}, {self.high:.4g}]: error at most "
+            f"{self.error:.2g}, {self.neurons} neurons for each of {self.entries} entries{where}"
+        )
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a compiled model promises.
+
+    Args:
+        dtype: The precision of the weights.
+        exact_operations: How many operations have an exact form.
+        approximations: The others.
+        gates: How many gates have a ramp in place of a jump.
+        ramp: The width of a gate's ramp; outside it a gate is exact.
+        step_ramp: The width of the ramp of a jump whose value is needed.
+        measured: The largest difference from the learner itself, relative to its largest
+            prediction, on the prompts that were tried.
+        prompts: How many prompts were tried.
+    """
+
+    dtype: str
+    exact_operations: int
+    approximations: tuple[Approximation, ...]
+    gates: int
+    ramp: float
+    step_ramp: float
+    measured: float | None = None
+    prompts: int = 0
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing but rounding and ramps separates the model from the learner."""
+        return not self.approximations
+
+    def __str__(self) -> str:
+        total = self.exact_operations + len(self.approximations)
+        lines = [
+            f"{self.exact_operations} of {total} operations exact up to {self.dtype} rounding"
+        ]
+        if self.gates:
+            lines.append(
+                f"{self.gates} jumps are ramps: exact unless 0 < x < {self.ramp:.0e} where x gates a "
+                f"value, or |x| < {self.step_ramp:.0e} where the jump itself is used"
+            )
+        lines += [str(item) for item in self.approximations]
+        if self.measured is not None:
+            lines.append(
+                f"measured, not proved: relative difference {self.measured:.1e} from the learner, "
+                f"worst of {self.prompts} prompts"
+            )
+        return "\n".join(lines)

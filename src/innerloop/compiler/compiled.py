@@ -1,0 +1,258 @@
+r"""A compiled learner: a transformer, how a prompt becomes its tokens, and what its parts mean.
+
+    tokens = [W_E [x; y; 1] for the data tokens; the registers],      prediction = W_U h
+
+Axes: `r` residual width, `t` tokens, `R` registers, `n` context, `m` queries, `d`, `p`.
+"""
+
+import functools
+import warnings
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int
+
+from innerloop.compiler.allocate import Subspace
+from innerloop.compiler.anatomy import Anatomy
+from innerloop.compiler.certificate import Certificate
+from innerloop.models import Transformer, visit
+from innerloop.precision import holds_numpy, in_precision, is_traced
+from innerloop.prompts import Prompt
+from innerloop.tokens import CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE, data_tokens
+
+_RAMP_MARGIN = 1e-6
+
+
+class RampWarning(UserWarning):
+    """A pre-activation fell inside a ramp: the prediction may differ from the learner's."""
+
+
+@dataclass(frozen=True)
+class Sections:
+    """How the depth is divided: `init + steps * step + read_out` layers."""
+
+    init: int
+    step: int
+    steps: int
+    read_out: int
+
+
+@dataclass(frozen=True)
+class RunReport:
+    """What a run met that the certificate does not cover.
+
+    Args:
+        ramp_hits: How many pre-activations fell inside the ramp of a jump.
+        widest: The layer with the most of them, from 1; 0 if there is none.
+        finite: Whether all predictions are finite.
+    """
+
+    ramp_hits: int
+    widest: int
+    finite: bool
+
+    @property
+    def ok(self) -> bool:
+        """Whether the certificate covers this run."""
+        return self.ramp_hits == 0 and self.finite
+
+    def __str__(self) -> str:
+        if not self.finite:
+            return "the predictions are not finite: the learner itself diverges on this prompt"
+        if self.ramp_hits:
+            return (
+                f"{self.ramp_hits} pre-activations fell inside the ramp of a jump, "
+                f"most of them in layer {self.widest}"
+            )
+        return "no pre-activation fell inside a ramp"
+
+
+class Compiled(eqx.Module):
+    """A learner as a transformer.
+
+    Attributes:
+        transformer: The weights; the same class as every other model.
+        embed: `W_E`, from `[x; y; 1]` to the residual stream.
+        registers: The register tokens at the start.
+        unembed: `W_U`, from the residual stream to the prediction.
+        watched: By block of the bank, the coordinates that tell of a ramp.
+        sections: How the depth is divided.
+        subspaces: What the coordinates hold, and when.
+        parts: What every head and every group of neurons does.
+        certificate: What is exact and what is bounded.
+    """
+
+    transformer: Transformer
+    embed: Float[Array | np.ndarray, "r inputs"]
+    registers: Float[Array | np.ndarray, "registers r"]
+    unembed: Float[Array | np.ndarray, "p r"]
+    watched: np.ndarray
+    sections: Sections = eqx.field(static=True)
+    subspaces: tuple[Subspace, ...] = eqx.field(static=True)
+    parts: Anatomy = eqx.field(static=True)
+    certificate: Certificate = eqx.field(static=True)
+
+    @property
+    def depth(self) -> int:
+        """Blocks of attention and MLP in all, the read-out's included."""
+        return self.transformer.depth
+
+    @property
+    def width(self) -> int:
+        """Residual width."""
+        return self.embed.shape[0]
+
+    @property
+    def steps(self) -> int:
+        """How many steps of the learner it takes."""
+        return self.sections.steps
+
+    @property
+    def p(self) -> int:
+        """Number of targets."""
+        return self.unembed.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Number of covariates."""
+        return self.embed.shape[1] - self.p - 1
+
+    @property
+    def dtype(self) -> str:
+        """The precision of the weights and of the computation."""
+        return str(self.embed.dtype)
+
+    @property
+    def residual_stream(self) -> dict[str, tuple[int, ...]]:
+        """Coordinates by name; what lives in one block only is called `block/name`."""
+        names: dict[str, tuple[int, ...]] = {}
+        for space in self.subspaces:
+            name = f"{space.block}/{space.name}" if space.block else space.name
+            unique, k = name, 1
+            while unique in names:
+                k += 1
+                unique = f"{name}#{k}"
+            names[unique] = space.coordinates
+        return names
+
+    def anatomy(self) -> Anatomy:
+        """What every head and every group of neurons computes, reads and writes."""
+        return self.parts
+
+    def __call__(self, prompt: Prompt) -> Float[Array | np.ndarray, "m p"]:
+        """The predictions at the queries after the last step.
+
+        Args:
+            prompt: Any number of context examples and queries.
+
+        Returns:
+            Predictions `(m, p)`; numpy where the prompt holds numpy arrays.
+
+        Raises:
+            ValueError: If the prompt's covariates or targets are not those of `like`.
+        """
+        predictions, hits = self._run(prompt)
+        if not is_traced((predictions, prompt)) and int(np.sum(hits)):
+            report = _report(predictions, hits)
+            warnings.warn(f"{report}; see model.check(prompt).", RampWarning, stacklevel=2)
+        return predictions
+
+    def check(self, prompt: Prompt) -> RunReport:
+        """Runs a prompt and says whether the certificate covers it."""
+        return _report(*self._run(prompt))
+
+    def iterates(self, prompt: Prompt) -> Float[Array | np.ndarray, "s m p"]:
+        """The predictions after 0, 1, ..., `steps` steps, each read by the read-out's layers.
+
+        Args:
+            prompt: Any number of context examples and queries.
+
+        Returns:
+            Predictions `(steps + 1, m, p)`.
+        """
+        self._check_prompt(prompt)
+        run = functools.partial(_iterates, self.sections)
+        return self._in_precision(run, prompt)
+
+    def _run(self, prompt: Prompt):
+        self._check_prompt(prompt)
+        return self._in_precision(_predictions, prompt)
+
+    def _in_precision(self, function, prompt: Prompt):
+        cast = jax.tree.map(lambda leaf: _as_dtype(leaf, self.dtype), prompt)
+        arrays = self.transformer, self.embed, self.registers, self.unembed, self.watched
+        out = in_precision(lambda p: function(*arrays, p), self.dtype, cast)
+        traced = is_traced(prompt)
+        return out if traced or not holds_numpy(prompt) else jax.tree.map(np.asarray, out)
+
+    def _check_prompt(self, prompt: Prompt) -> None:
+        if (prompt.d, prompt.p) != (self.d, self.p):
+            raise ValueError(
+                f"this model was compiled for d = {self.d} covariates and p = {self.p} targets; the "
+                f"prompt has d = {prompt.d} and p = {prompt.p}. Compile again with `like` set to "
+                "such a prompt; only n and m are free."
+            )
+
+
+def _as_dtype(leaf: Array | np.ndarray, dtype: str) -> Array | np.ndarray:
+    return leaf if leaf.dtype == dtype or isinstance(leaf, jax.core.Tracer) else leaf.astype(dtype)
+
+
+def _tokens(
+    embed: Float[Array, "r inputs"], registers: Float[Array, "registers r"], prompt: Prompt
+) -> tuple[Float[Array, "t r"], Int[np.ndarray, " t"]]:
+    """The residual stream before the first layer, and the role of each token."""
+    x, y, is_context = data_tokens(prompt)
+    ones = jnp.ones((len(x), 1), x.dtype)
+    stream = jnp.concatenate([jnp.concatenate([x, y, ones], axis=1) @ embed.T, registers])
+    roles = np.where(is_context, CONTEXT_ROLE, QUERY_ROLE)
+    return stream, np.concatenate([roles, np.full(len(registers), REGISTER_ROLE)])
+
+
+@jax.jit
+def _predictions(transformer, embed, registers, unembed, watched, prompt: Prompt):
+    """Predictions at the queries, and ramp hits layer by layer."""
+    stream, roles = _tokens(embed, registers, prompt)
+
+    def hits(stream, layer):
+        size = jnp.abs(stream)
+        inside = (size > _RAMP_MARGIN) & (size < 1.0 - _RAMP_MARGIN)
+        return jnp.sum(inside & jnp.asarray(watched)[layer])
+
+    order = np.asarray(transformer.order, np.int32)
+    stream, counts = visit(transformer.blocks, order, stream, roles, prompt.n, hits)
+    return stream[prompt.n : prompt.n + prompt.m] @ unembed.T, counts
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _iterates(sections: Sections, transformer, embed, registers, unembed, watched, prompt: Prompt):
+    """Predictions at the queries before each step and after the last."""
+    del watched
+    stream, roles = _tokens(embed, registers, prompt)
+    order = np.asarray(transformer.order, np.int32)
+    first, last = sections.init, len(order) - sections.read_out
+
+    def through(stream, layers):
+        return visit(transformer.blocks, layers, stream, roles, prompt.n)[0]
+
+    def read(stream):
+        out = through(stream, order[last:])
+        return out[prompt.n : prompt.n + prompt.m] @ unembed.T
+
+    def step(stream, layers):
+        return through(stream, layers), read(stream)
+
+    stream = through(stream, order[:first])
+    steps = order[first:last].reshape(sections.steps, sections.step)
+    stream, predictions = jax.lax.scan(step, stream, steps)
+    return jnp.concatenate([predictions, read(stream)[None]])
+
+
+def _report(predictions: Array | np.ndarray, hits: Array | np.ndarray) -> RunReport:
+    counts = np.asarray(hits)
+    total = int(counts.sum())
+    layer = int(counts.argmax()) + 1 if total else 0
+    return RunReport(total, layer, bool(np.isfinite(np.asarray(predictions)).all()))

@@ -1,0 +1,185 @@
+r"""The compiler's intermediate language: what a step computes, before anyone says in which layer.
+
+    Head      out_i = c sum_j kernel(key_j, query_i) value_j           one attention head
+    Apply     out   = f(base)                                          a scalar function, elementwise
+    Product   out   = left * right                                     elementwise
+    Gate      out   = value where base > knot, else 0                  elementwise
+    Write     state <- form                                            at the end of a step
+
+Every operation makes one atom. Two operations that would compute the same thing are one operation.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+
+from innerloop.compiler.forms import Atom, Form, Tokens, eye, matrix
+from innerloop.compiler.functions import Function
+from innerloop.kernels import Kernel
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """One attention head; `mean` divides by the number of context tokens."""
+
+    out: Atom
+    query: Form
+    key: Form
+    value: Form
+    mean: bool = False
+    kernel: Kernel = Kernel("linear")
+    computes: str = ""
+
+    @property
+    def reads(self) -> tuple[Form, ...]:
+        """The forms it reads."""
+        return self.query, self.key, self.value
+
+
+@dataclass(frozen=True, eq=False)
+class Apply:
+    """A scalar function of each entry of a form."""
+
+    out: Atom
+    base: Form
+    function: Function
+
+    @property
+    def reads(self) -> tuple[Form, ...]:
+        """The forms it reads."""
+        return (self.base,)
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """The entrywise product of two forms."""
+
+    out: Atom
+    left: Form
+    right: Form
+
+    @property
+    def reads(self) -> tuple[Form, ...]:
+        """The forms it reads."""
+        return self.left, self.right
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """`value` in the entries where `base > knot`, zero elsewhere."""
+
+    out: Atom
+    base: Form
+    knot: float
+    value: Form
+
+    @property
+    def reads(self) -> tuple[Form, ...]:
+        """The forms it reads."""
+        return self.base, self.value
+
+
+Operation = Head | Apply | Product | Gate
+
+
+@dataclass(frozen=True)
+class Program:
+    """What one part of the transformer does: the initialisation, a step, or the read-out.
+
+    Args:
+        block: Its name: `init`, `step` or `read-out`.
+        operations: In an order in which each reads only what stands before it.
+        writes: New values of the state, as forms.
+        output: The prediction, or None.
+    """
+
+    block: str
+    operations: tuple[Operation, ...]
+    writes: dict[Atom, Form]
+    output: Form | None = None
+
+
+@dataclass
+class Flags:
+    """The atoms that say what a token is: constants are read from them.
+
+    Args:
+        registers: How many register tokens there are.
+    """
+
+    registers: int
+    one: Atom = field(init=False)
+    name: Atom = field(init=False)
+
+    def __post_init__(self):
+        self.one = Atom("one", "data", 1)
+        self.name = Atom("name", "register", self.registers)
+
+    def constant(self, tokens: Tokens, values: object) -> Form:
+        """The vector `values` in every data token, or in every register token."""
+        column = matrix([[float(v)] for v in values])
+        if tokens == "data":
+            return Form("data", column.shape[0], {self.one: column} if column.nnz else {})
+        rows = matrix(column @ matrix([[1.0] * self.registers]))
+        return Form("register", column.shape[0], {self.name: rows} if rows.nnz else {})
+
+    def row_names(self, rows: int) -> Form:
+        """On register `i`, the one-hot vector of `i`, cut to `rows` entries."""
+        return Form("register", rows, {self.name: eye(rows, self.registers)})
+
+    def constant_part(self, form: Form) -> Form:
+        """The part of a form that reads only flags."""
+        flag = self.one if form.tokens == "data" else self.name
+        kept = {a: w for a, w in form.terms.items() if a is flag}
+        return Form(form.tokens, form.size, kept)
+
+
+@dataclass
+class Graph:
+    """Collects operations, one for each distinct thing to compute."""
+
+    flags: Flags
+    operations: list[Operation] = field(default_factory=list)
+    _seen: dict[Hashable, Atom] = field(default_factory=dict)
+
+    def head(
+        self,
+        query: Form,
+        key: Form,
+        value: Form,
+        *,
+        label: str,
+        source: str,
+        mean: bool = False,
+        kernel: Kernel = Kernel("linear"),  # noqa: B008 (frozen)
+        replicated: bool = False,
+    ) -> Atom:
+        """The atom that a head writes in the tokens that `query` reads."""
+        out = Atom(label, query.tokens, value.size, replicated, source)
+        identity = ("head", query.key, key.key, value.key, mean, kernel)
+        return self._once(identity, Head(out, query, key, value, mean, kernel, label))
+
+    def apply(self, base: Form, function: Function, *, source: str, replicated: bool) -> Atom:
+        """The atom that holds a scalar function of `base`."""
+        label = function.name or "f"
+        out = Atom(label, base.tokens, base.size, replicated, source)
+        return self._once(("apply", base.key, function.key), Apply(out, base, function))
+
+    def product(self, left: Form, right: Form, *, source: str, replicated: bool = False) -> Atom:
+        """The atom that holds an entrywise product."""
+        if right.key < left.key:
+            left, right = right, left
+        out = Atom("product", left.tokens, left.size, replicated, source)
+        return self._once(("product", left.key, right.key), Product(out, left, right))
+
+    def gate(
+        self, base: Form, knot: float, value: Form, *, source: str, replicated: bool = False
+    ) -> Atom:
+        """The atom that holds `value` where `base > knot`."""
+        out = Atom("gated", base.tokens, base.size, replicated, source)
+        return self._once(("gate", base.key, knot, value.key), Gate(out, base, knot, value))
+
+    def _once(self, identity: Hashable, operation: Operation) -> Atom:
+        if identity not in self._seen:
+            self._seen[identity] = operation.out
+            self.operations.append(operation)
+        return self._seen[identity]

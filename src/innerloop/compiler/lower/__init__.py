@@ -1,0 +1,251 @@
+r"""Lowering: from the equations of a trace to heads, gates, products and functions.
+
+Each family of operations is a file; this one walks the trace, evaluates what is constant, and
+collects refusals, so that a learner that cannot be compiled hears every reason at once.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import ClosedJaxpr, Literal
+
+from innerloop.collectives import inner_jaxpr
+from innerloop.compiler.errors import Refusal, Refused
+from innerloop.compiler.lower.contraction import lower_dot
+from innerloop.compiler.lower.elementwise import (
+    COMPARISONS,
+    PIECEWISE,
+    SMOOTH,
+    lower_elementwise,
+)
+from innerloop.compiler.forms import eye, matrix
+from innerloop.compiler.lower.layout import Context, mapped_terms, settle, transposed
+from innerloop.compiler.lower.reduction import (
+    divided_by_count,
+    is_axis_size,
+    lower_attend,
+    lower_sum,
+)
+from innerloop.compiler.lower.structure import (
+    MOVES,
+    linear_map,
+    lower_concatenate,
+    lower_move,
+    lower_pad,
+    moved,
+    summed,
+)
+from innerloop.compiler.sources import source_of
+from innerloop.compiler.values import Local, Shared, Static, Unknown, Value, canonical
+
+Rule = Callable[[object, list[Value], Context], list[Value]]
+_ARITHMETIC = (
+    "add", "add_any", "sub", "mul", "neg", "div", "max", "min", "clamp", "and", "or", "select_n",
+    "pow", "integer_pow", "square", "convert_element_type", "nextafter",
+)  # fmt: skip
+
+
+def _lower_reduce_sum(eqn, inputs: list[Value], context: Context) -> list[Value]:
+    """A sum over axes of a token's own array, or of a shared one."""
+    value = settle(inputs[0], context)
+    shape = eqn.outvars[0].aval.shape
+    if isinstance(value, Local):
+        weights = linear_map(lambda v: eqn.primitive.bind(v, **eqn.params), value.shape)
+        return [Local(value.form.mapped(weights), shape)]
+    assert isinstance(value, Shared)
+    axes = [axis for axis, length in enumerate(value.shape) if length != 1]
+    a, b = canonical(value.shape)
+    gone = [axis in eqn.params["axes"] for axis in axes] + [False, False]
+    left = matrix(np.ones((1, a))) if gone[0] else eye(a)
+    right = matrix(np.ones((b, 1))) if gone[1] else eye(b)
+    terms = mapped_terms(value.terms, left, right)
+    return [Shared(transposed(terms) if gone[0] and not gone[1] and b > 1 else terms, shape)]
+
+
+def _lower_linear(eqn, inputs: list[Value], context: Context) -> list[Value]:
+    """A linear operation within a token, read off a basis."""
+    value = settle(inputs[0], context)
+    if not isinstance(value, Local):
+        raise Refused(
+            f"`{eqn.primitive.name}` of something all tokens share has no lowering.",
+            "Write it as a product with a constant matrix.",
+        )
+    weights = linear_map(lambda v: eqn.primitive.bind(v, **eqn.params), value.shape)
+    return [Local(value.form.mapped(weights), eqn.outvars[0].aval.shape)]
+
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(MOVES, lower_move),
+    **dict.fromkeys((*_ARITHMETIC, *SMOOTH, *PIECEWISE, *COMPARISONS), lower_elementwise),
+    "concatenate": lower_concatenate,
+    "pad": lower_pad,
+    "dot_general": lower_dot,
+    "psum": lower_sum,
+    "attend": lower_attend,
+    "reduce_sum": _lower_reduce_sum,
+    "cumsum": _lower_linear,
+}
+
+_INSTEAD = {
+    "while": (
+        "it repeats for as long as the data says.",
+        "Use lax.fori_loop or lax.scan with a fixed number of repetitions.",
+    ),
+    "cond": (
+        "it chooses between two programs by looking at the data.",
+        "Use jnp.where, which computes both sides.",
+    ),
+    "sort": ("sorting is not a sum over tokens.", "Use max, min or a softmax."),
+    "top_k": ("it picks entries by rank.", "Use max, min or a softmax."),
+    "floor": ("it jumps at every integer.", "Use a fixed number of comparisons."),
+    "ceil": ("it jumps at every integer.", "Use a fixed number of comparisons."),
+    "round": ("it jumps at every half-integer.", "Use a fixed number of comparisons."),
+    "rem": ("it jumps at every multiple.", "Use a fixed number of comparisons."),
+    "conv_general_dilated": (
+        "a convolution of parameters has no form as rows on registers.",
+        "Write it as a matrix product over patches cut out with fixed slices.",
+    ),
+    "all_gather": ("it copies every token into every token.", "Use il.attend, psum or pmean."),
+    "axis_index": ("tokens of a prompt have no order.", "Give each example what it needs as x."),
+}
+
+
+@dataclass
+class Lowering:
+    """Walks a trace and keeps what it cannot lower.
+
+    Args:
+        context: The operations so far.
+        refusals: One for each operation without a lowering.
+        total: How many operations were met.
+    """
+
+    context: Context
+    refusals: list[Refusal] = field(default_factory=list)
+    total: int = 0
+
+    def run(self, closed: ClosedJaxpr, inputs: Sequence[Value]) -> list[Value]:
+        """The values of a jaxpr's outputs."""
+        values: dict = {
+            var: Static(np.asarray(const))
+            for var, const in zip(closed.jaxpr.constvars, closed.consts, strict=True)
+        }
+        values.update(zip(closed.jaxpr.invars, inputs, strict=True))
+
+        def read(atom) -> Value:
+            return Static(np.asarray(atom.val)) if isinstance(atom, Literal) else values[atom]
+
+        for eqn in closed.jaxpr.eqns:
+            values.update(
+                zip(eqn.outvars, self._lower(eqn, [read(v) for v in eqn.invars]), strict=True)
+            )
+        return [read(v) for v in closed.jaxpr.outvars]
+
+    def _lower(self, eqn, inputs: list[Value]) -> list[Value]:
+        if (body := inner_jaxpr(eqn)) is not None:
+            return self.run(body, inputs)
+        name = eqn.primitive.name
+        if name == "scan":
+            return self._unrolled(eqn, inputs)
+        self.total += 1
+        source = source_of(eqn)
+        self.context.source = source
+        try:
+            if any(isinstance(value, Unknown) for value in inputs):
+                return [Unknown(var.aval.shape) for var in eqn.outvars]
+            if all(isinstance(v, Static) for v in inputs) and name not in ("psum", "attend"):
+                return self._constant(eqn, inputs)
+            return self._by_rule(eqn, inputs)
+        except Refused as refused:
+            self.refusals.append(Refusal(name, source, refused.reason, refused.instead))
+            return [Unknown(var.aval.shape) for var in eqn.outvars]
+
+    def _by_rule(self, eqn, inputs: list[Value]) -> list[Value]:
+        name = eqn.primitive.name
+        if name == "cond" and isinstance(inputs[0], Static) and not inputs[0].varying:
+            return self.run(eqn.params["branches"][int(inputs[0].array)], inputs[1:])
+        counted = [is_axis_size(value) for value in inputs]
+        if any(counted):
+            mean = divided_by_count(inputs[0]) if name == "div" and counted[1] else None
+            if mean is None:
+                raise Refused(
+                    "it uses the number of context examples as a number, and weights must not "
+                    "depend on it.",
+                    "Use jax.lax.pmean, or divide a psum by the axis size at once.",
+                )
+            return [mean]
+        if name.startswith(("random", "threefry", "rng")):
+            raise Refused("it draws random numbers.", "Draw them before and pass them as params.")
+        if name not in RULES:
+            reason, instead = _INSTEAD.get(
+                name,
+                ("no lowering is known for it.", "Write it with sums, products, max, min and where."),
+            )
+            raise Refused(reason, instead)
+        return RULES[name](eqn, inputs, self.context)
+
+    def _constant(self, eqn, inputs: list[Value]) -> list[Value]:
+        """An equation that no prompt changes, evaluated at once, or step by step."""
+        statics = [value for value in inputs if isinstance(value, Static)]
+        if not any(value.varying for value in statics):
+            return [Static(array) for array in _evaluated(eqn, [v.array for v in statics])]
+        rows = [
+            _evaluated(eqn, [v.array[t] if v.varying else v.array for v in statics])
+            for t in range(self.context.steps)
+        ]
+        return [step_values(np.stack(column)) for column in zip(*rows, strict=True)]
+
+    def _unrolled(self, eqn, inputs: list[Value]) -> list[Value]:
+        """A loop with a fixed number of repetitions, written out."""
+        consts, carry = eqn.params["num_consts"], eqn.params["num_carry"]
+        length, body = eqn.params["length"], eqn.params["jaxpr"]
+        fixed, state = inputs[:consts], inputs[consts : consts + carry]
+        sliced = inputs[consts + carry :]
+        stacked: list[list[Value]] = [[] for _ in eqn.outvars[carry:]]
+        order = range(length)[::-1] if eqn.params["reverse"] else range(length)
+        for k in order:
+            row = [self._entry(value, k) for value in sliced]
+            out = self.run(body, [*fixed, *state, *row])
+            state = out[:carry]
+            for column, value in zip(stacked, out[carry:], strict=True):
+                column.append(value)
+        columns = [c[::-1] if eqn.params["reverse"] else c for c in stacked]
+        collected = [
+            _collected(column, var.aval.shape, self.context)
+            for column, var in zip(columns, eqn.outvars[carry:], strict=True)
+        ]
+        return [*state, *collected]
+
+    def _entry(self, value: Value, k: int) -> Value:
+        if isinstance(value, Unknown):
+            return Unknown(value.shape[1:])
+        positions = np.arange(np.prod(value.shape, dtype=int)).reshape(value.shape)
+        return moved(value, positions[k], self.context)
+
+
+def _evaluated(eqn, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    typed = [jnp.asarray(a, v.aval.dtype) for a, v in zip(arrays, eqn.invars, strict=True)]
+    out = eqn.primitive.bind(*typed, **eqn.params)
+    return [np.asarray(o) for o in (out if eqn.primitive.multiple_results else [out])]
+
+
+def step_values(table: np.ndarray) -> Static:
+    """A constant with a leading axis of steps, or without one if all steps agree."""
+    if len(table) and (table == table[:1]).all():
+        return Static(table[0])
+    return Static(table, varying=True)
+
+
+def _collected(column: list[Value], shape: tuple[int, ...], context: Context) -> Value:
+    """What a loop stacks, entry after entry."""
+    if any(isinstance(value, Unknown) for value in column) or not column:
+        return Unknown(shape)
+    width = int(np.prod(shape[1:], dtype=int))
+    parts = []
+    for k, value in enumerate(column):
+        picks = np.full((shape[0], width), -1)
+        picks[k] = np.arange(width)
+        parts.append(moved(value, picks.reshape(shape), context))
+    return summed(parts, shape, context)

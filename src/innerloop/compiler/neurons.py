@@ -1,0 +1,172 @@
+r"""From functions, products and gates to neurons of one hidden layer.
+
+    relu(x - t)                 a hinge, exact
+    [x > t] v                   relu(1 - u) v   with  u = relu(1 - (x - t) / ramp)          reglu
+                                relu(v - C u) - relu(-v - C u),  C >= |v|                   relu
+    a b                         relu(a) b - relu(-a) b                                      reglu
+
+A gate is exact outside its ramp `t < x < t + ramp`: there `u` is 0 or at least 1, whatever its size,
+and nothing is ever subtracted from a large constant. A jump whose value itself is needed, as in
+`sign(x)`, is a ramp of width `step_ramp` made of two hinges.
+Axes: `s` size of a form, `f` neurons.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import scipy.sparse as sp
+
+from innerloop.compiler.forms import Atom, Form, Matrix, eye, matrix
+from innerloop.compiler.functions import Piecewise
+from innerloop.compiler.graph import Apply, Flags, Gate, Head, Operation, Product
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """A group of neurons: `out += weights (relu(gate) * value)`; `gate=None` passes `value` on.
+
+    Args:
+        out: The atom they write.
+        gate: What is rectified; None for neurons that copy.
+        value: What is multiplied; None for one.
+        weights: From neurons to the atom.
+        computes: For the anatomy.
+        watch: Whether the atom must be 0 or at least 1, that is: whether it tells of a ramp.
+        stored: The same gate, read from a relu's output instead of its input.
+    """
+
+    out: Atom
+    gate: Form | None
+    value: Form | None
+    weights: Matrix
+    computes: str
+    watch: bool = False
+    stored: Form | None = None
+
+    @property
+    def reads(self) -> tuple[Form, ...]:
+        """The forms it reads."""
+        return tuple(form for form in (self.gate, self.value) if form is not None)
+
+    @property
+    def count(self) -> int:
+        """How many neurons."""
+        return self.weights.shape[1]
+
+
+LayerOperation = Head | Neurons
+_RELU = Piecewise((0.0,), (0.0, 1.0), (0.0, 0.0), (0.0,))
+
+
+@dataclass
+class Expansion:
+    """Turns operations into neurons.
+
+    Args:
+        flags: The flag atoms.
+        ramp: The width of the ramp that replaces a jump in a gate.
+        step_ramp: The width of the ramp of a jump whose value is needed.
+    """
+
+    flags: Flags
+    ramp: float
+    step_ramp: float
+    _bits: dict[tuple, Atom] = field(default_factory=dict)
+    _relus: dict[tuple, Atom] = field(default_factory=dict)
+
+    def expand(self, operations: Sequence[Operation]) -> list[LayerOperation]:
+        """Heads as they are, everything else as neurons."""
+        self._relus = {
+            operation.base.key: operation.out
+            for operation in operations
+            if isinstance(operation, Apply) and operation.function.pieces == _RELU
+        }
+        expanded: list[LayerOperation] = []
+        for operation in operations:
+            match operation:
+                case Head():
+                    expanded.append(operation)
+                case Apply():
+                    expanded += self._apply(operation)
+                case Product():
+                    expanded.append(_product(operation))
+                case Gate():
+                    expanded += self._gate(operation)
+        return expanded
+
+    def _apply(self, operation: Apply) -> list[Neurons]:
+        pieces = operation.function.pieces
+        assert pieces is not None, "smooth functions are interpolated before they are expanded"
+        base = operation.base
+        made: list[Neurons] = []
+        line = pieces.slopes[0], pieces.intercepts[0]
+        if any(line):
+            if not pieces.slopes[-1] and not pieces.intercepts[-1]:
+                base, pieces = base.scaled(-1.0), pieces.after_affine(-1.0, 0.0)
+            else:
+                straight = base.scaled(line[0]) + self._ones(base, line[1])
+                made.append(
+                    Neurons(operation.out, None, straight, eye(base.size), "straight part")
+                )
+        hinges = _hinges(pieces, self.step_ramp)
+        if hinges:
+            gate = Form.stack([base - self._ones(base, t) for t, _ in hinges])
+            weights = matrix(sp.hstack([eye(base.size, base.size, c) for _, c in hinges]))
+            watch = bool(pieces.jumps())
+            made.append(
+                Neurons(operation.out, gate, None, weights, operation.out.name, watch)
+            )
+        return made
+
+    def _ones(self, form: Form, value: float) -> Form:
+        return self.flags.constant(form.tokens, [value] * form.size)
+
+    def _gate(self, operation: Gate) -> list[Neurons]:
+        base, source = operation.base, operation.out.source
+        made = []
+        identity = base.key, operation.knot
+        if identity not in self._bits:
+            bit = Atom("off", base.tokens, base.size, operation.out.replicated, source)
+            start = self._ones(base, 1.0 + operation.knot / self.ramp)
+            relu = self._relus.get(base.key) if operation.knot == 0.0 else None
+            made.append(
+                Neurons(
+                    bit,
+                    start - base.scaled(1.0 / self.ramp),
+                    None,
+                    eye(base.size),
+                    "is it off",
+                    watch=True,
+                    stored=relu and start - Form.of(relu).scaled(1.0 / self.ramp),
+                )
+            )
+            self._bits[identity] = bit
+        open_gate = self._ones(base, 1.0) - Form.of(self._bits[identity])
+        made.append(
+            Neurons(operation.out, open_gate, operation.value, eye(base.size), "gate")
+        )
+        return made
+
+
+def _product(operation: Product) -> Neurons:
+    left, right = operation.left, operation.right
+    weights = matrix(sp.hstack([eye(left.size), eye(left.size)]))
+    gate = Form.stack([left, left.scaled(-1.0)])
+    value = Form.stack([right, right.scaled(-1.0)])
+    return Neurons(operation.out, gate, value, weights, "product")
+
+
+def _hinges(pieces: Piecewise, ramp: float) -> list[tuple[float, float]]:
+    """`(t, c)` with `f(x) = sum c relu(x - t)`, for a function that is zero on its left side."""
+    made: dict[float, float] = {}
+
+    def add(t: float, c: float) -> None:
+        made[t] = made.get(t, 0.0) + c
+
+    for i, t in enumerate(pieces.knots):
+        add(t, pieces.slopes[i + 1] - pieces.slopes[i])
+    for t, left, right in pieces.jumps():
+        add(t - ramp, left / ramp)
+        add(t, (right - left) / ramp)
+        add(t + ramp, -right / ramp)
+    return [(t, c) for t, c in sorted(made.items()) if c]

@@ -1,0 +1,101 @@
+r"""A learner's trace as three programs over atoms: initialisation, step, read-out.
+
+Axes: `R` registers; `s` size of a form.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from innerloop.compiler.errors import CompileError
+from innerloop.compiler.forms import Atom, Form
+from innerloop.compiler.graph import Flags, Graph, Program
+from innerloop.compiler.lower import Lowering
+from innerloop.compiler.lower.layout import Context, NeedsRegisters, as_local, row_form
+from innerloop.compiler.states import State, place_state
+from innerloop.compiler.trace import Leaf, Traced
+from innerloop.compiler.values import Local, Unknown, Value, canonical
+
+
+@dataclass(frozen=True)
+class Programs:
+    """What the three parts of the transformer compute.
+
+    Args:
+        init: Writes the state before the first step.
+        step: Writes the state after one step.
+        read_out: Reads the prediction.
+        state: Where the state is.
+        clocks: The atoms that count steps.
+    """
+
+    init: Program
+    step: Program
+    read_out: Program
+    state: State
+    clocks: tuple[Atom, ...]
+
+
+def lower(traced: Traced, steps: int) -> Programs:
+    """Lowers the three traces; starts again with more registers where a matrix needs them.
+
+    Raises:
+        CompileError: With every operation that has no lowering.
+    """
+    registers = 1
+    while True:
+        try:
+            return _lowered(traced, steps, Flags(registers))
+        except NeedsRegisters as needed:
+            registers = needed.rows
+
+
+def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
+    x, y = Atom("x", "data", traced.d), Atom("y", "data", traced.p)
+    given: list[Value] = [Local(Form.of(x), (traced.d,)), Local(Form.of(y), (traced.p,))]
+    start = Lowering(Context(Graph(flags), steps))
+    begun = start.run(traced.init, given)
+    for leaf in traced.shared:
+        rows = canonical(leaf.shape)[0]
+        if rows > flags.registers:
+            raise NeedsRegisters(rows)
+    state = place_state(traced, begun[: len(traced.shared)], steps, flags, x, y)
+
+    step = Lowering(Context(Graph(flags), steps))
+    leaves = (*traced.shared, *traced.local)
+    after = step.run(traced.step, [*state.values(leaves), *given])
+    clocks = step.context.clocks
+    read = Lowering(Context(Graph(flags), steps))
+    prediction = read.run(traced.predict, [*state.values(leaves, last=True), given[0]])[0]
+
+    refusals = [r for lowering in (start, step, read) for r in lowering.refusals]
+    if refusals:
+        raise CompileError(refusals, sum(lowering.total for lowering in (start, step, read)))
+
+    writes = _new_state(state, leaves, after, step.context)
+    for clock in clocks.values():
+        writes[clock] = Form.of(clock) + flags.constant(clock.tokens, [1.0])
+    output = as_local(prediction, (traced.p,), read.context)
+    return Programs(
+        Program("init", tuple(start.context.graph.operations), _new_state(state, leaves, begun, start.context)),
+        Program("step", tuple(step.context.graph.operations), writes),
+        Program("read-out", tuple(read.context.graph.operations), {}, output),
+        state,
+        tuple(clocks.values()),
+    )
+
+
+def _new_state(
+    state: State, leaves: Sequence[Leaf], values: Sequence[Value], context: Context
+) -> dict[Atom, Form]:
+    """The form that each stored atom becomes."""
+    writes = {}
+    for stored, leaf, value in zip((*state.shared, *state.local), leaves, values, strict=True):
+        if isinstance(stored, np.ndarray) or isinstance(value, Unknown):
+            continue
+        if stored.tokens == "data":
+            writes[stored] = as_local(value, leaf.shape, context)
+        else:
+            writes[stored], _ = row_form(value, leaf.shape, context)
+    return writes

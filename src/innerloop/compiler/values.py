@@ -1,0 +1,136 @@
+r"""Symbolic values: what the compiler knows of every variable of the trace.
+
+    Static    the same number in every prompt, at every step or step by step
+    Local     belongs to a data token: an affine form of its atoms
+    Shared    the same in every token: sum_k P_k X_k Q_k, matrices stored a row a register token
+    Pending   a scalar function of a form, not yet turned into neurons
+    Outer     a local matrix sum_k u_k v_k^T, never materialised before its mean
+
+Linear operations only rewrite these; nothing is computed before something nonlinear asks for it.
+Axes: `a` rows and `b` columns of a matrix, `registers` register tokens.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from innerloop.compiler.errors import Refused
+from innerloop.compiler.forms import Atom, Form, Matrix, Tokens
+from innerloop.compiler.functions import Function
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Static:
+    """A value that no prompt changes; `varying` ones have a leading axis of steps."""
+
+    array: np.ndarray
+    varying: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """The shape at one step."""
+        return self.array.shape[1:] if self.varying else self.array.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Local:
+    """A value of one data token, flattened into a form."""
+
+    form: Form
+    shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """A reduction over the context that no head has computed yet: `sum_j u_j v_j^T`, or its mean."""
+
+    u: Form
+    v: Form
+    mean: bool
+    source: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """`P X Q` or `P X^T Q`, with `X` an atom's rows over the registers, or a reduction."""
+
+    left: Matrix
+    body: Atom | Reduction
+    right: Matrix
+    transposed: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """A matrix that every token agrees on; `shape` is what the trace sees."""
+
+    terms: tuple[Term, ...]
+    shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Pending:
+    """A scalar function of each entry of `base`.
+
+    In data tokens `base` has an entry for each entry of the value; on registers it has one for
+    each column, and `replicated` says that all rows agree.
+    """
+
+    base: Form
+    function: Function
+    shape: Shape
+    replicated: bool = False
+
+    @property
+    def tokens(self) -> Tokens:
+        """Where it lives."""
+        return self.base.tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Outer:
+    """A local matrix `sum_k u_k v_k^T`."""
+
+    pairs: tuple[tuple[Form, Form], ...]
+    shape: Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Unknown:
+    """What a refused operation would have returned."""
+
+    shape: Shape = field(default=())
+
+
+Value = Static | Local | Shared | Pending | Outer | Unknown
+
+
+def canonical(shape: Shape) -> tuple[int, int]:
+    """Rows and columns of a shared value: axes of length one dropped, vectors as columns."""
+    axes = [size for size in shape if size != 1]
+    if len(axes) > 2:
+        raise Refused(
+            f"a shared array of shape {shape} has more than two axes, and a register holds one row.",
+            "Keep parameters and what is computed from them as matrices.",
+        )
+    return (axes[0] if axes else 1), (axes[1] if len(axes) == 2 else 1)
+
+
+def size(shape: Shape) -> int:
+    """Number of entries."""
+    return math.prod(shape)
+
+
+def is_shared(value: Value) -> bool:
+    """Whether it is the same in every token."""
+    return isinstance(value, Shared) or (isinstance(value, Pending) and value.tokens == "register")
+
+
+def is_local(value: Value) -> bool:
+    """Whether it belongs to one data token."""
+    return isinstance(value, Local | Outer) or (
+        isinstance(value, Pending) and value.tokens == "data"
+    )

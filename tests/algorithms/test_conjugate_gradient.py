@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 import innerloop as il
 from innerloop.algorithms import conjugate_gradient, gradient_descent
@@ -13,18 +12,11 @@ def wide_prompt(rng):
     return il.Prompt(x, y, xq)
 
 
-@pytest.mark.parametrize("start", [0.0, 1.0], ids=["from zero", "from weights"])
-def test_each_iterate_is_the_best_of_its_krylov_space(start, rng):
-    prompt, weights = wide_prompt(rng), start * rng.normal(size=(2, 7))
-    expected = least_squares.krylov(prompt, steps=5, weights=weights)
+def test_each_iterate_is_the_best_of_its_krylov_space_and_not_of_the_next(rng):
+    prompt, weights = wide_prompt(rng), rng.normal(size=(2, 7))
+    expected = least_squares.krylov(prompt, steps=6, weights=weights)
     found = il.run(conjugate_gradient(weights=weights), prompt, steps=5)
-    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
-
-
-def test_another_krylov_dimension_is_seen(rng):
-    prompt = wide_prompt(rng)
-    found = il.run(conjugate_gradient(), prompt, steps=5)
-    expected = least_squares.krylov(prompt, steps=6)
+    np.testing.assert_allclose(found, expected[:-1], rtol=1e-10, atol=1e-12)
     assert not np.allclose(found, expected[1:], rtol=1e-3)
 
 

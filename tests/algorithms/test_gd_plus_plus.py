@@ -7,8 +7,7 @@ from tests.oracles import least_squares
 from tests.registries import WEIGHTS, regression
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["from zero", "from weights"])
-@pytest.mark.parametrize("n", [2, 13])
+@pytest.mark.parametrize(("n", "weights"), [(2, WEIGHTS), (13, None)])
 def test_closed_form(n, weights, rng):
     """Eigenvalues shrink by `(1 - gamma s)^2` a step, and the error by `1 - eta s`."""
     prompt = regression(rng, n=n)
@@ -19,11 +18,10 @@ def test_closed_form(n, weights, rng):
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["from zero", "from weights"])
-def test_without_curvature_it_is_gradient_descent(weights, rng):
+def test_without_curvature_it_is_gradient_descent(rng):
     prompt = regression(rng)
-    found = il.run(gd_plus_plus(0.8, 0.0, weights=weights), prompt, steps=5)
-    expected = il.run(gradient_descent(0.8, weights=weights), prompt, steps=5)
+    found = il.run(gd_plus_plus(0.8, 0.0, weights=WEIGHTS), prompt, steps=5)
+    expected = il.run(gradient_descent(0.8, weights=WEIGHTS), prompt, steps=5)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 

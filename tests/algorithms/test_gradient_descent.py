@@ -8,8 +8,7 @@ from tests.oracles import least_squares
 from tests.registries import WEIGHTS, regression
 
 
-@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["from zero", "from weights"])
-@pytest.mark.parametrize("n", [1, 2, 13])
+@pytest.mark.parametrize(("n", "weights"), [(1, WEIGHTS), (2, WEIGHTS), (13, None)])
 def test_closed_form(n, weights, rng):
     """With fewer examples than covariates too, where least squares has many solutions."""
     prompt = regression(rng, n=n)

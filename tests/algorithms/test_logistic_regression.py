@@ -13,13 +13,8 @@ def test_every_step_is_a_weighted_least_squares_problem(rng):
     expected = logistic.reweighted_least_squares(prompt, 0.1, steps=5)
     found = il.run(logistic_regression(0.1, bound=3.0, tolerance=EXACT), prompt, steps=5)
     np.testing.assert_allclose(found, expected, rtol=1e-10)
-
-
-def test_the_penalty_is_seen(rng):
-    prompt = classification(rng)
-    expected = logistic.reweighted_least_squares(prompt, 0.1 / prompt.n, steps=5)
-    found = il.run(logistic_regression(0.1, bound=3.0), prompt, steps=5)
-    assert not np.allclose(found, expected, rtol=1e-3)
+    other = logistic.reweighted_least_squares(prompt, 0.1 / prompt.n, steps=5)
+    assert not np.allclose(found, other, rtol=1e-3)
 
 
 def test_a_few_steps_meet_the_minimiser(rng):

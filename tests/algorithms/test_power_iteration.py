@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 import innerloop as il
 from innerloop.algorithms import power_iteration
@@ -7,20 +6,14 @@ from tests.oracles import components, least_squares
 from tests.registries import DIRECTION, regression
 
 
-@pytest.mark.parametrize("length", [1.0, 10.0])
-def test_closed_form(length, rng):
-    """The start's length does not matter."""
+def test_closed_form(rng):
+    """The start's length does not matter, its direction does."""
     prompt = regression(rng)
     expected = components.power_iteration(prompt, DIRECTION, steps=5)
-    found = il.run(power_iteration(length * DIRECTION), prompt, steps=5)
+    found = il.run(power_iteration(10 * DIRECTION), prompt, steps=5)
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-13)
-
-
-def test_another_start_is_seen(rng):
-    prompt = regression(rng)
-    expected = components.power_iteration(prompt, DIRECTION[::-1], steps=5)
-    found = il.run(power_iteration(DIRECTION), prompt, steps=5)
-    assert not np.allclose(found, expected, rtol=1e-3)
+    other = components.power_iteration(prompt, DIRECTION[::-1], steps=5)
+    assert not np.allclose(found, other, rtol=1e-3)
 
 
 def test_with_inputs_for_targets_it_projects_on_the_first_component(rng):

@@ -61,7 +61,7 @@ def test_run_is_the_loop_written_by_hand(depth, optimizer, rng):
     np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-11 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+@pytest.mark.parametrize("steps", [1, 2, 5])
 def test_few_steps_are_the_beginning_of_many(steps, rng):
     layers, prompt = mlp.draw(rng, SIZES[3]), prompt_of(rng)
     rule, settings = OPTIMIZERS["nesterov"]
@@ -98,7 +98,7 @@ def test_a_wrong_rule_is_seen(fault, rng):
     assert not np.allclose(found, wrong, rtol=1e-6)
 
 
-@pytest.mark.parametrize("n", [1, 2, 17])
+@pytest.mark.parametrize("n", [1, 17])
 def test_any_number_of_examples(n, rng):
     layers = mlp.draw(rng, SIZES[2])
     prompt = il.Prompt(rng.normal(size=(n, 3)), rng.normal(size=(n, 2)), rng.normal(size=(1, 3)))

@@ -26,16 +26,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv == ["--version"]:
-        print(f"innerloop {version('innerloop')}")
+        sys.stdout.write(f"innerloop {version('innerloop')}\n")
         return 0
     command = tyro.cli(Demo | Learn | Show, prog="innerloop", description=DESCRIPTION, args=argv)
     try:
         return _run(command)
     except UserError as error:
-        print(f"innerloop: {error}", file=sys.stderr)
+        sys.stderr.write(f"innerloop: {error}\n")
         return 2
     except KeyboardInterrupt:
-        print("innerloop: interrupted", file=sys.stderr)
+        sys.stderr.write("innerloop: interrupted\n")
         return 130
 
 
@@ -43,14 +43,14 @@ def _run(command: Demo | Learn | Show) -> int:
     """Imports a command's code when it is chosen."""
     match command:
         case Demo():
-            from innerloop.cli.demo import demo  # noqa: PLC0415 - loads JAX
+            from innerloop.cli.demo import demo
 
             return demo(command)
         case Learn():
-            from innerloop.cli.learn import learn  # noqa: PLC0415 - loads JAX
+            from innerloop.cli.learn import learn
 
             return learn(command)
         case Show():
-            from innerloop.cli.show import show  # noqa: PLC0415 - loads JAX
+            from innerloop.cli.show import show
 
             return show(command)

@@ -1,6 +1,6 @@
 r"""The networks that the commands train: fully connected, ReLU, He initial weights.
 
-    h_0 = x,   h_k = relu(W_k h_{k-1} + b_k),   prediction = W_N h_{N-1} + b_N
+h_0 = x,   h_k = relu(W_k h_{k-1} + b_k),   prediction = W_N h_{N-1} + b_N
 """
 
 from collections.abc import Callable
@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from innerloop.cli.specs import LossSpec, ModelSpec, OptimizerSpec
 from innerloop.learners import Learner, learner, squared_error
 
-Parameters = list[tuple[Float[np.ndarray, "out in"], Float[np.ndarray, " out"]]]
+Parameters = list[tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, " _"]]]
 
 
 def he_initial(sizes: tuple[int, ...], *, seed: int) -> Parameters:
@@ -41,7 +41,7 @@ def he_initial(sizes: tuple[int, ...], *, seed: int) -> Parameters:
     return [(scale * random.normal(size=(b, a)), np.zeros(b)) for scale, b, a in shapes]
 
 
-def network(params: Parameters, x: Float[Array, " d"]) -> Float[Array, " p"]:
+def network(params: PyTree, x: Float[Array, " d"]) -> Float[Array, " p"]:
     """The network's prediction for one example."""
     for weights, bias in params[:-1]:
         x = jax.nn.relu(weights @ x + bias)
@@ -51,9 +51,23 @@ def network(params: Parameters, x: Float[Array, " d"]) -> Float[Array, " p"]:
 
 def optimizer_of(spec: OptimizerSpec) -> optax.GradientTransformation:
     """The optax optimiser that a specification names."""
-    return optax.sgd(
-        spec.learning_rate, momentum=spec.decay if spec.decay else None, nesterov=spec.nesterov
-    )
+    decay = spec.decay if spec.decay else None
+    return optax.sgd(spec.learning_rate, momentum=decay, nesterov=spec.nesterov)
+
+
+def huber_error(
+    prediction: Float[Array, " p"], y: Float[Array, " p"], *, delta: float
+) -> Float[Array, ""]:
+    """Huber's loss of one example: half the squared error up to `delta`, linear beyond.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(huber_error(jnp.array([3.0]), jnp.array([0.0]), delta=1.0))
+        2.5
+    """
+    error = jnp.abs(prediction - y)
+    near = jnp.minimum(error, delta)
+    return jnp.sum(0.5 * near**2 + delta * (error - near))
 
 
 def loss_of(spec: LossSpec) -> Callable[[Array, Array], Array]:
@@ -62,7 +76,7 @@ def loss_of(spec: LossSpec) -> Callable[[Array, Array], Array]:
         case "absolute":
             return lambda prediction, y: jnp.sum(jnp.abs(prediction - y))
         case "huber":
-            return lambda prediction, y: jnp.sum(optax.huber_loss(prediction, y, spec.delta))
+            return lambda prediction, y: huber_error(prediction, y, delta=spec.delta)
         case _:
             return squared_error
 

@@ -28,6 +28,13 @@ class OptimizerSpec:
     decay: float = 0.0
     nesterov: bool = False
 
+    @property
+    def described(self) -> str:
+        """In words."""
+        name = "Nesterov momentum" if self.nesterov else "momentum"
+        method = f"{name} {self.decay:g}" if self.decay else "gradient descent"
+        return f"{method} at rate {self.learning_rate:g}"
+
     def __str__(self) -> str:
         name = "nesterov" if self.nesterov else "momentum" if self.decay else "sgd"
         return f"{name}:{self.learning_rate:g}" + (f",{self.decay:g}" if name != "sgd" else "")
@@ -75,8 +82,9 @@ def parse_optimizer(text: str) -> OptimizerSpec:
         OptimizerSpec(learning_rate=0.01, decay=0.9, nesterov=False)
     """
     name, _, rest = text.partition(":")
-    values = [_number(word) for word in rest.split(",")]
-    if len(values) != {"sgd": 1, "momentum": 2, "nesterov": 2}.get(name) or None in values:
+    words = rest.split(",")
+    values = [value for word in words if (value := _number(word)) is not None]
+    if not len(values) == len(words) == {"sgd": 1, "momentum": 2, "nesterov": 2}.get(name):
         raise UserError(f"--optimizer {text} is not an optimiser; {OPTIMIZER_HELP}")
     rate, decay = (*values, 0.0)[:2]
     if not rate > 0:

@@ -69,7 +69,9 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text in columns"
         raise UserError(f"{path} cannot be read as a CSV file: {reason}") from None
     if not rows:
-        raise UserError(f"{path} is empty; a header line and {MINIMUM_ROWS} or more rows are needed")
+        raise UserError(
+            f"{path} is empty; a header line and {MINIMUM_ROWS} or more rows are needed"
+        )
     header = [name.strip() for name in rows[0][1]]
     if len(rows) - 1 < MINIMUM_ROWS:
         raise UserError(

@@ -16,16 +16,14 @@ def test_lloyds_iterations(rng):
     assert not np.allclose(found, others, rtol=1e-3)
 
 
-def test_an_empty_cluster_keeps_what_it_has(rng):
-    """The last centroid is far from everything, for ever."""
-    prompt = regression(rng)
-    centroids = np.vstack([CENTROIDS[:2], [[50.0, 50.0, 50.0]]])
-    queries = il.Prompt(prompt.x, prompt.x, np.vstack([prompt.xq, centroids[-1:]]))
-    found = il.run(k_means(centroids), queries, steps=5)
-    np.testing.assert_allclose(
-        found, clusters.k_means(queries, centroids, steps=5), rtol=1e-10, atol=1e-13
-    )
-    assert (found[:, -1] == 0).all()
+def test_a_cluster_that_is_deserted_keeps_what_it_had():
+    """The second centroid has the points (3, 12) and (5, 5) at first, and none from then on."""
+    x = np.array([[7.0, 4.0], [3.0, 12.0], [6.0, 11.0], [5.0, 5.0], [8.0, 1.0]])
+    centroids = np.array([[10.0, 4.0], [1.0, 4.0], [12.0, 12.0]])
+    prompt = il.Prompt(x, x**2, [[4.0, 8.5], [7.0, 4.0]])
+    found = il.run(k_means(centroids), prompt, steps=3)
+    np.testing.assert_allclose(found, clusters.k_means(prompt, centroids, steps=3), rtol=1e-10)
+    np.testing.assert_allclose(found[1:, 0], np.tile([(9 + 25) / 2, (144 + 25) / 2], (3, 1)))
 
 
 def test_with_inputs_for_targets_it_quantises_as_scikit_learn_does(rng):

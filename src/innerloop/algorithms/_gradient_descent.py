@@ -3,7 +3,7 @@ r"""Gradient descent on the context's squared error.
     W_{k+1} = W_k - (eta / n) sum_i (W_k x_i - y_i) x_i^T
 
 Axes: `n` context examples, `d` covariates, `p` targets.
-Reference: von Oswald et al. (2023), arXiv:2212.07677, Proposition 1 and equation 2.
+Reference: von Oswald et al. (2023), arXiv:2212.07677, Proposition 1.
 """
 
 import numpy as np

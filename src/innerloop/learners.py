@@ -38,6 +38,13 @@ class Learner(NamedTuple):
     predict: Callable[[PyTree, PyTree, Array], Array]
 
 
+class Training(NamedTuple):
+    """The shared state of a network in training."""
+
+    params: PyTree
+    optimizer: PyTree
+
+
 def squared_error(prediction: Float[Array, " p"], y: Float[Array, " p"]) -> Float[Array, ""]:
     r"""Half the squared error of one example, `0.5 sum_k (prediction_k - y_k)^2`.
 
@@ -92,14 +99,14 @@ def learner(
     def init(x, y):
         del y
         weights = jax.tree.map(lambda leaf: jnp.asarray(leaf, x.dtype), params)
-        return (weights, optimizer.init(weights)), ()
+        return Training(weights, optimizer.init(weights)), ()
 
     def step(shared, local, x, y):
         weights, state = shared
         gradients = jax.grad(lambda w: loss(apply(w, x), y))(weights)
         gradients = jax.lax.pmean(gradients, CONTEXT)
         updates, state = optimizer.update(gradients, state, weights)
-        return (optax.apply_updates(weights, updates), state), local
+        return Training(optax.apply_updates(weights, updates), state), local
 
     def predict(shared, local, x):
         del local

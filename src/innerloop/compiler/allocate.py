@@ -1,7 +1,8 @@
 r"""Where every atom stands in the residual stream, and when it is wiped.
 
 An atom occupies its coordinates from its first write to its last read; the first MLP at or after
-that read subtracts it, and the coordinates are free again. The width is the largest number of
+that read subtracts it, and the coordinates are free again, in the same half-layer unless the atom
+is large. The width is the largest number of
 coordinates in use at once, never more.
 Axes: `r` residual width, `l` layers of a block.
 """
@@ -62,7 +63,9 @@ def lasting(atoms: Sequence[Atom]) -> dict[Atom, np.ndarray]:
     }
 
 
-def allocate(plan: Schedule, block: str, fixed: dict[Atom, np.ndarray], *, wipe: bool) -> Allocation:
+def allocate(
+    plan: Schedule, block: str, fixed: dict[Atom, np.ndarray], *, wipe: bool
+) -> Allocation:
     """Gives the atoms of a block their coordinates, beyond those of `fixed`.
 
     Args:
@@ -89,7 +92,7 @@ def allocate(plan: Schedule, block: str, fixed: dict[Atom, np.ndarray], *, wipe:
                 free_from.append(ALWAYS)
             if k in holder:
                 followed.add(holder[k])
-            holder[k], free_from[k] = atom, dies[atom]
+            holder[k], free_from[k] = atom, dies[atom] + int(atom.large)
         coordinates[atom] = np.asarray(places) + begin
     rows = [list(row) for row in plan.times]
     for atom in order:
@@ -136,7 +139,7 @@ def _peak(born: dict[Atom, int], dies: dict[Atom, int], end: int) -> int:
     """The largest number of coordinates in use at once."""
     live = np.zeros(end + 2, int)
     for atom, start in born.items():
-        live[start : max(dies[atom], start + 1)] += atom.size
+        live[start : max(dies[atom] + int(atom.large), start + 1)] += atom.size
     return int(live.max(initial=0))
 
 

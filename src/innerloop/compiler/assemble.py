@@ -8,6 +8,7 @@ Axes: `l` layers of the bank, `h` heads, `k` key size, `v` value size, `f` neuro
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -24,12 +25,30 @@ from innerloop.tokens import REGISTER_ROLE
 Layer = tuple[list[Wired], list[Wired]]
 
 
+class Ramps(NamedTuple):
+    """Readings of the residual stream, and the intervals in which a jump is not exact.
+
+    Args:
+        rows: `(l, q, r)`, what is read.
+        low: `(l, q)`, where the ramp begins.
+        high: `(l, q)`, where it ends; equal to `low` for padding.
+        jump: `(l, q)`, where the jump itself is; there it is exact.
+        registers: `(l, q)`, whether registers are read, or else data tokens.
+    """
+
+    rows: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    jump: np.ndarray
+    registers: np.ndarray
+
+
 @dataclass(frozen=True)
 class Assembled:
-    """A bank of blocks, and the coordinates that tell of a ramp after each."""
+    """A bank of blocks, and the ramps to watch before the MLP of each."""
 
     blocks: Block
-    watched: np.ndarray
+    ramps: Ramps
 
 
 def rows_of(form: Form, allocation: Allocation, width: int) -> Matrix:
@@ -48,9 +67,7 @@ def _placed(weights: Matrix, coordinates: np.ndarray, width: int) -> Matrix:
     )
 
 
-def assemble(
-    allocations: Sequence[Allocation], width: int, *, mlp: str, dtype: str
-) -> Assembled:
+def assemble(allocations: Sequence[Allocation], width: int, *, mlp: str, dtype: str) -> Assembled:
     """Stacks all layers of all blocks into one bank."""
     layers = [
         (allocation, _layer(allocation, index))
@@ -68,8 +85,9 @@ def assemble(
     )
     attention = tuple(_attention(layers, kernel, width, dtype) for kernel in kernels)
     neurons = _mlp(layers, width, mlp, dtype)
-    watched = np.stack([_watched(allocation, layer, width) for allocation, layer in layers])
-    return Assembled(Block(tuple(a for a in attention if a is not None), neurons), watched)
+    return Assembled(
+        Block(tuple(a for a in attention if a is not None), neurons), _ramps(layers, width)
+    )
 
 
 def _layer(allocation: Allocation, index: int) -> Layer:
@@ -120,9 +138,7 @@ def _roles(tokens: str, *, readers: bool) -> list[bool]:
     return [True, readers, False]
 
 
-def _mlp(
-    layers: Sequence[tuple[Allocation, Layer]], width: int, mlp: str, dtype: str
-) -> MLP:
+def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, mlp: str, dtype: str) -> MLP:
     """All neurons; one that copies has a gate of one, or in a ReLU MLP a twin with the sign turned."""
     rows = [
         [_neuron_weights(item, allocation, width, mlp) for item in group]
@@ -169,10 +185,28 @@ def _neuron_weights(
     return both, 0.0, empty, 0.0, matrix(sp.hstack([out, -out]))
 
 
-def _watched(allocation: Allocation, layer: Layer, width: int) -> np.ndarray:
-    """Which coordinates hold, after this layer, numbers that must be 0 or at least 1."""
-    mask = np.zeros(width, bool)
-    for item in layer[1]:
-        if isinstance(item.operation, Neurons) and item.operation.watch:
-            mask[allocation.coordinates[item.targets[0][0]]] = True
-    return mask
+def _ramps(layers: Sequence[tuple[Allocation, Layer]], width: int) -> Ramps:
+    """All ramps of all layers, padded with empty intervals."""
+    found = [
+        [
+            ramp
+            for item in group
+            if isinstance(item.operation, Neurons)
+            for ramp in item.operation.ramps
+        ]
+        for _, (_, group) in layers
+    ]
+    q = max(sum(ramp.base.size for ramp in row) for row in found)
+    l = len(layers)  # noqa: E741
+    rows = np.zeros((l, q, width))
+    low, high, jump = (np.zeros((l, q)) for _ in range(3))
+    registers = np.zeros((l, q), bool)
+    for i, (row, (allocation, _)) in enumerate(zip(found, layers, strict=True)):
+        start = 0
+        for ramp in row:
+            here = slice(start, start + ramp.base.size)
+            rows[i, here] = rows_of(ramp.base, allocation, width).toarray()
+            low[i, here], high[i, here], jump[i, here] = ramp.low, ramp.high, ramp.jump
+            registers[i, here] = ramp.base.tokens == "register"
+            start = here.stop
+    return Ramps(rows, low, high, jump, registers)

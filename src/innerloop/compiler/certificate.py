@@ -70,9 +70,7 @@ class Certificate:
 
     def __str__(self) -> str:
         total = self.exact_operations + len(self.approximations)
-        lines = [
-            f"{self.exact_operations} of {total} operations exact up to {self.dtype} rounding"
-        ]
+        lines = [f"{self.exact_operations} of {total} operations exact up to {self.dtype} rounding"]
         if self.gates:
             lines.append(
                 f"{self.gates} jumps are ramps: exact unless 0 < x < {self.ramp:.0e} where x gates a "

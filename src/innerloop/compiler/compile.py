@@ -11,9 +11,9 @@ from typing import Literal
 import jax
 import numpy as np
 
-from innerloop.compiler.allocate import Allocation, Subspace, allocate, lasting
+from innerloop.compiler.allocate import Subspace, allocate, lasting
 from innerloop.compiler.anatomy import anatomy_of
-from innerloop.compiler.assemble import assemble, rows_of
+from innerloop.compiler.assemble import Ramps, assemble, rows_of
 from innerloop.compiler.certificate import Certificate
 from innerloop.compiler.compiled import Compiled, Sections
 from innerloop.compiler.forms import Atom
@@ -27,7 +27,7 @@ from innerloop.learners import Learner
 from innerloop.models import Transformer
 from innerloop.prompts import Prompt
 
-_RAMPS = {"float64": (1e-12, 1e-7), "float32": (1e-9, 1e-3)}
+_RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,7 @@ def compile(  # noqa: A001 (the verb of this library)
 def _built(programs: Programs, steps: int, target: Target) -> Compiled:
     ramps = _RAMPS[target.dtype]
     flags, state = programs.state.flags, programs.state
-    fixed = lasting(
-        [flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks]
-    )
+    fixed = lasting([flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks])
     begins_at_once = not programs.init.operations
     blocks = [programs.step, programs.read_out]
     if steps == 0:
@@ -107,10 +105,8 @@ def _built(programs: Programs, steps: int, target: Target) -> Compiled:
         blocks = [programs.init, *blocks]
     allocations = []
     for program in blocks:
-        plan = _planned(program, programs, ramps)
-        allocations.append(
-            allocate(plan, program.block, fixed, wipe=program.block != "read-out")
-        )
+        plan = _planned(program, programs, ramps, float(np.finfo(target.dtype).eps))
+        allocations.append(allocate(plan, program.block, fixed, wipe=program.block != "read-out"))
     width = max(allocation.width for allocation in allocations)
     assembled = assemble(allocations, width, mlp=target.mlp, dtype=target.dtype)
     depths = {p.block: a.schedule.depth for p, a in zip(blocks, allocations, strict=True)}
@@ -129,7 +125,7 @@ def _built(programs: Programs, steps: int, target: Target) -> Compiled:
         embed.astype(target.dtype),
         registers.astype(target.dtype),
         unembed.astype(target.dtype),
-        assembled.watched,
+        _ramps_in(assembled.ramps, target.dtype),
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
@@ -137,10 +133,12 @@ def _built(programs: Programs, steps: int, target: Target) -> Compiled:
     )
 
 
-def _planned(program: Program, programs: Programs, ramps: tuple[float, float]) -> Schedule:
+def _planned(
+    program: Program, programs: Programs, ramps: tuple[float, float], resolution: float
+) -> Schedule:
     """One block as a schedule."""
     flags = programs.state.flags
-    operations = Expansion(flags, *ramps).expand(program.operations)
+    operations = Expansion(flags, *ramps, resolution).expand(program.operations)
     try:
         return schedule(wire(operations, program.writes, program.output, flags))
     except Deadlock:
@@ -179,9 +177,11 @@ def _beginning(
     return embed, registers
 
 
-def _certificate(
-    blocks: list[Program], target: Target, ramps: tuple[float, float]
-) -> Certificate:
+def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
+    return Ramps(*(leaf if leaf.dtype == bool else leaf.astype(dtype) for leaf in ramps))
+
+
+def _certificate(blocks: list[Program], target: Target, ramps: tuple[float, float]) -> Certificate:
     operations = [o for program in blocks for o in program.operations]
     gates = [
         o

@@ -17,13 +17,12 @@ from jaxtyping import Array, Float, Int
 
 from innerloop.compiler.allocate import Subspace
 from innerloop.compiler.anatomy import Anatomy
+from innerloop.compiler.assemble import Ramps
 from innerloop.compiler.certificate import Certificate
 from innerloop.models import Transformer, visit
 from innerloop.precision import holds_numpy, in_precision, is_traced
 from innerloop.prompts import Prompt
 from innerloop.tokens import CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE, data_tokens
-
-_RAMP_MARGIN = 1e-6
 
 
 class RampWarning(UserWarning):
@@ -78,7 +77,7 @@ class Compiled(eqx.Module):
         embed: `W_E`, from `[x; y; 1]` to the residual stream.
         registers: The register tokens at the start.
         unembed: `W_U`, from the residual stream to the prediction.
-        watched: By block of the bank, the coordinates that tell of a ramp.
+        ramps: By block of the bank, where jumps are not exact.
         sections: How the depth is divided.
         subspaces: What the coordinates hold, and when.
         parts: What every head and every group of neurons does.
@@ -89,7 +88,7 @@ class Compiled(eqx.Module):
     embed: Float[Array | np.ndarray, "r inputs"]
     registers: Float[Array | np.ndarray, "registers r"]
     unembed: Float[Array | np.ndarray, "p r"]
-    watched: np.ndarray
+    ramps: Ramps
     sections: Sections = eqx.field(static=True)
     subspaces: tuple[Subspace, ...] = eqx.field(static=True)
     parts: Anatomy = eqx.field(static=True)
@@ -183,7 +182,7 @@ class Compiled(eqx.Module):
 
     def _in_precision(self, function, prompt: Prompt):
         cast = jax.tree.map(lambda leaf: _as_dtype(leaf, self.dtype), prompt)
-        arrays = self.transformer, self.embed, self.registers, self.unembed, self.watched
+        arrays = self.transformer, self.embed, self.registers, self.unembed, self.ramps
         out = in_precision(lambda p: function(*arrays, p), self.dtype, cast)
         traced = is_traced(prompt)
         return out if traced or not holds_numpy(prompt) else jax.tree.map(np.asarray, out)
@@ -213,14 +212,17 @@ def _tokens(
 
 
 @jax.jit
-def _predictions(transformer, embed, registers, unembed, watched, prompt: Prompt):
+def _predictions(transformer, embed, registers, unembed, ramps: Ramps, prompt: Prompt):
     """Predictions at the queries, and ramp hits layer by layer."""
     stream, roles = _tokens(embed, registers, prompt)
 
+    is_register = jnp.asarray(roles)[:, None] == REGISTER_ROLE
+
     def hits(stream, layer):
-        size = jnp.abs(stream)
-        inside = (size > _RAMP_MARGIN) & (size < 1.0 - _RAMP_MARGIN)
-        return jnp.sum(inside & jnp.asarray(watched)[layer])
+        here = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype)[layer], ramps)
+        value = stream @ here.rows.T.astype(stream.dtype)
+        inside = (here.low < value) & (value < here.high) & (value != here.jump)
+        return jnp.sum(inside & (is_register == here.registers))
 
     order = np.asarray(transformer.order, np.int32)
     stream, counts = visit(transformer.blocks, order, stream, roles, prompt.n, hits)
@@ -228,9 +230,11 @@ def _predictions(transformer, embed, registers, unembed, watched, prompt: Prompt
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _iterates(sections: Sections, transformer, embed, registers, unembed, watched, prompt: Prompt):
+def _iterates(
+    sections: Sections, transformer, embed, registers, unembed, ramps: Ramps, prompt: Prompt
+):
     """Predictions at the queries before each step and after the last."""
-    del watched
+    del ramps
     stream, roles = _tokens(embed, registers, prompt)
     order = np.asarray(transformer.order, np.int32)
     first, last = sections.init, len(order) - sections.read_out

@@ -30,6 +30,8 @@ class Atom:
         size: Its number of coordinates.
         replicated: For register tokens, whether every register holds the same vector.
         source: The line of the user's code that it comes from.
+        large: Whether its numbers may be so large that what is added to the same coordinates in
+            the half-layer that wipes them would be lost to rounding.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Atom:
     size: int
     replicated: bool = False
     source: str = ""
+    large: bool = False
     serial: int = field(default_factory=lambda: next(_serial), compare=False)
 
 
@@ -62,7 +65,8 @@ def selection(picks: np.ndarray, columns: int) -> Matrix:
 
 def content(values: Matrix) -> tuple:
     """A hashable key for what a matrix holds."""
-    return values.shape, values.indptr.tobytes(), values.indices.tobytes(), values.data.tobytes()
+    entries = values.indptr.astype(np.int64), values.indices.astype(np.int64), values.data + 0.0
+    return values.shape, *(part.tobytes() for part in entries)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +139,9 @@ class Form:
         for atom, weights in self.terms.items():
             new = replacements.get(atom)
             total = total + (
-                Form(self.tokens, self.size, {atom: weights}) if new is None else new.mapped(weights)
+                Form(self.tokens, self.size, {atom: weights})
+                if new is None
+                else new.mapped(weights)
             )
         return total
 

@@ -72,9 +72,7 @@ class Piecewise:
         """The function of `slope * x + offset`."""
         knots = [(t - offset) / slope for t in self.knots]
         slopes = [a * slope for a in self.slopes]
-        intercepts = [
-            a * offset + b for a, b in zip(self.slopes, self.intercepts, strict=True)
-        ]
+        intercepts = [a * offset + b for a, b in zip(self.slopes, self.intercepts, strict=True)]
         at = list(self.at)
         if slope < 0:
             knots, slopes, intercepts, at = knots[::-1], slopes[::-1], intercepts[::-1], at[::-1]
@@ -204,7 +202,9 @@ def _piece(
             return lines[1 + int(values[0] != 0)]
         case "lt" | "le" | "gt" | "ge" | "eq" | "ne":
             same = lines[0] == lines[1]
-            answer = name in ("le", "ge", "eq") if same else bool(evaluate(*map(np.float64, values)))
+            answer = (
+                name in ("le", "ge", "eq") if same else bool(evaluate(*map(np.float64, values)))
+            )
             return 0.0, float(answer)
         case "copy" | "convert_element_type" | "stop_gradient":
             return a0, b0

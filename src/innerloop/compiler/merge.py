@@ -16,7 +16,9 @@ from innerloop.compiler.wiring import Wired
 
 def merged(operations: Sequence[Wired]) -> list[Wired]:
     """The operations of one half-layer with fewer heads."""
-    return _by_family(_by_family(operations, _same_value, _scores_added), _same_key, _values_stacked)
+    return _by_family(
+        _by_family(operations, _same_value, _scores_added), _same_key, _values_stacked
+    )
 
 
 def _by_family(

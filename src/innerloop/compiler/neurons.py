@@ -1,24 +1,33 @@
 r"""From functions, products and gates to neurons of one hidden layer.
 
     relu(x - t)                 a hinge, exact
-    [x > t] v                   relu(1 - u) v   with  u = relu(1 - (x - t) / ramp)          reglu
-                                relu(v - C u) - relu(-v - C u),  C >= |v|                   relu
-    a b                         relu(a) b - relu(-a) b                                      reglu
+    [x > t] v                   relu(1 - u) v   with  u = relu(1 - (x - t) / ramp)
+    a b                         relu(a) b - relu(-a) b
 
 A gate is exact outside its ramp `t < x < t + ramp`: there `u` is 0 or at least 1, whatever its size,
-and nothing is ever subtracted from a large constant. A jump whose value itself is needed, as in
+and no large number is ever added to a small one. A jump whose value itself is needed, as in
 `sign(x)`, is a ramp of width `step_ramp` made of two hinges.
 Axes: `s` size of a form, `f` neurons.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import scipy.sparse as sp
 
 from innerloop.compiler.forms import Atom, Form, Matrix, eye, matrix
 from innerloop.compiler.functions import Piecewise
 from innerloop.compiler.graph import Apply, Flags, Gate, Head, Operation, Product
+
+
+@dataclass(frozen=True, eq=False)
+class Ramp:
+    """Where a jump is replaced by a ramp: `low < base < high`, except at the jump itself."""
+
+    base: Form
+    low: float
+    high: float
+    jump: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +40,8 @@ class Neurons:
         value: What is multiplied; None for one.
         weights: From neurons to the atom.
         computes: For the anatomy.
-        watch: Whether the atom must be 0 or at least 1, that is: whether it tells of a ramp.
-        stored: The same gate, read from a relu's output instead of its input.
+        ramps: The ramps in which they are not exact.
+        stored: The same neurons, reading a relu's output instead of its input.
     """
 
     out: Atom
@@ -40,8 +49,8 @@ class Neurons:
     value: Form | None
     weights: Matrix
     computes: str
-    watch: bool = False
-    stored: Form | None = None
+    ramps: tuple[Ramp, ...] = ()
+    stored: "Neurons | None" = None
 
     @property
     def reads(self) -> tuple[Form, ...]:
@@ -66,11 +75,13 @@ class Expansion:
         flags: The flag atoms.
         ramp: The width of the ramp that replaces a jump in a gate.
         step_ramp: The width of the ramp of a jump whose value is needed.
+        resolution: The relative spacing of numbers in the target's precision.
     """
 
     flags: Flags
     ramp: float
     step_ramp: float
+    resolution: float
     _bits: dict[tuple, Atom] = field(default_factory=dict)
     _relus: dict[tuple, Atom] = field(default_factory=dict)
 
@@ -105,17 +116,16 @@ class Expansion:
                 base, pieces = base.scaled(-1.0), pieces.after_affine(-1.0, 0.0)
             else:
                 straight = base.scaled(line[0]) + self._ones(base, line[1])
-                made.append(
-                    Neurons(operation.out, None, straight, eye(base.size), "straight part")
-                )
+                made.append(Neurons(operation.out, None, straight, eye(base.size), "straight part"))
         hinges = _hinges(pieces, self.step_ramp)
         if hinges:
             gate = Form.stack([base - self._ones(base, t) for t, _ in hinges])
             weights = matrix(sp.hstack([eye(base.size, base.size, c) for _, c in hinges]))
-            watch = bool(pieces.jumps())
-            made.append(
-                Neurons(operation.out, gate, None, weights, operation.out.name, watch)
+            ramps = tuple(
+                Ramp(base, t - self.step_ramp * bool(left), t + self.step_ramp * bool(right), t)
+                for t, left, right in pieces.jumps()
             )
+            made.append(Neurons(operation.out, gate, None, weights, operation.out.name, ramps))
         return made
 
     def _ones(self, form: Form, value: float) -> Form:
@@ -126,26 +136,28 @@ class Expansion:
         made = []
         identity = base.key, operation.knot
         if identity not in self._bits:
-            bit = Atom("off", base.tokens, base.size, operation.out.replicated, source)
-            start = self._ones(base, 1.0 + operation.knot / self.ramp)
+            bit = Atom("off", base.tokens, base.size, operation.out.replicated, source, large=True)
             relu = self._relus.get(base.key) if operation.knot == 0.0 else None
-            made.append(
-                Neurons(
-                    bit,
-                    start - base.scaled(1.0 / self.ramp),
-                    None,
-                    eye(base.size),
-                    "is it off",
-                    watch=True,
-                    stored=relu and start - Form.of(relu).scaled(1.0 / self.ramp),
-                )
-            )
+            from_input = self._is_off(bit, base, operation.knot)
+            if relu is not None:
+                from_relu = self._is_off(bit, Form.of(relu), operation.knot)
+                from_input = replace(from_input, stored=from_relu)
+            made.append(from_input)
             self._bits[identity] = bit
         open_gate = self._ones(base, 1.0) - Form.of(self._bits[identity])
-        made.append(
-            Neurons(operation.out, open_gate, operation.value, eye(base.size), "gate")
-        )
+        made.append(Neurons(operation.out, open_gate, operation.value, eye(base.size), "gate"))
         return made
+
+    def _is_off(self, bit: Atom, base: Form, knot: float) -> Neurons:
+        """Zero where `base` is beyond the ramp, at least one where it has not begun."""
+        width = self._width(knot)
+        falling = self._ones(base, 1.0 + knot / width) - base.scaled(1.0 / width)
+        ramp = Ramp(base, knot, knot + width, knot)
+        return Neurons(bit, falling, None, eye(base.size), "is it off", (ramp,))
+
+    def _width(self, knot: float) -> float:
+        """The ramp's width, wide enough for the precision to tell it from the knot."""
+        return max(self.ramp, 8.0 * self.resolution * abs(knot))
 
 
 def _product(operation: Product) -> Neurons:

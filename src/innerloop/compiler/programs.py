@@ -12,7 +12,8 @@ from innerloop.compiler.errors import CompileError
 from innerloop.compiler.forms import Atom, Form
 from innerloop.compiler.graph import Flags, Graph, Program
 from innerloop.compiler.lower import Lowering
-from innerloop.compiler.lower.layout import Context, NeedsRegisters, as_local, row_form
+from innerloop.compiler.lower.layout import as_local, row_form
+from innerloop.compiler.lower.shared import Context, NeedsRegisters
 from innerloop.compiler.states import State, place_state
 from innerloop.compiler.trace import Leaf, Traced
 from innerloop.compiler.values import Local, Unknown, Value, canonical
@@ -78,7 +79,11 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
         writes[clock] = Form.of(clock) + flags.constant(clock.tokens, [1.0])
     output = as_local(prediction, (traced.p,), read.context)
     return Programs(
-        Program("init", tuple(start.context.graph.operations), _new_state(state, leaves, begun, start.context)),
+        Program(
+            "init",
+            tuple(start.context.graph.operations),
+            _new_state(state, leaves, begun, start.context),
+        ),
         Program("step", tuple(step.context.graph.operations), writes),
         Program("read-out", tuple(read.context.graph.operations), {}, output),
         state,

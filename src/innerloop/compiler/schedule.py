@@ -123,9 +123,7 @@ class _Plan:
         for atom in _atoms(operation.reads):
             if atom in self.state:
                 number = next(k for k, u in enumerate(self.wiring.updates) if atom in u)
-                limit = min(
-                    limit, *(self.times[o] for o in self.operations if o.update == number)
-                )
+                limit = min(limit, *(self.times[o] for o in self.operations if o.update == number))
         return limit - int((limit % 2 == 0) != operation.is_head)
 
     def read_stored_activations(self) -> None:
@@ -134,8 +132,9 @@ class _Plan:
             neurons = operation.operation
             if not isinstance(neurons, Neurons) or neurons.stored is None:
                 continue
-            if max(self.available(a) for a in _atoms([neurons.stored])) < self.latest(operation):
-                changed = replace(operation, operation=replace(neurons, gate=neurons.stored))
+            atoms = _atoms(neurons.stored.reads)
+            if all(self.available(a) < self.latest(operation) for a in atoms):
+                changed = replace(operation, operation=neurons.stored)
                 self.times[changed] = self.times.pop(operation)
                 self.operations[place] = changed
         self._index()

@@ -14,7 +14,7 @@ import numpy as np
 from innerloop.compiler.forms import Atom, Form, eye, selection
 from innerloop.compiler.graph import Flags, Graph
 from innerloop.compiler.lower import Lowering, step_values
-from innerloop.compiler.lower.layout import Context
+from innerloop.compiler.lower.shared import Context
 from innerloop.compiler.trace import Leaf, Traced
 from innerloop.compiler.values import (
     Local,
@@ -108,9 +108,7 @@ def _followed(traced: Traced, start: Sequence[Value], steps: int) -> list[np.nda
     known = [isinstance(value, Static) for value in start]
     while True:
         state = [v if ok else Unknown() for v, ok in zip(start, known, strict=True)]
-        kept = [
-            ok and isinstance(v, Static) for ok, v in zip(known, after(state), strict=True)
-        ]
+        kept = [ok and isinstance(v, Static) for ok, v in zip(known, after(state), strict=True)]
         if kept == known:
             break
         known = kept

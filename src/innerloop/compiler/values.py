@@ -4,6 +4,8 @@ r"""Symbolic values: what the compiler knows of every variable of the trace.
     Local     belongs to a data token: an affine form of its atoms
     Shared    the same in every token: sum_k P_k X_k Q_k, matrices stored a row a register token
     Pending   a scalar function of a form, not yet turned into neurons
+    Masked    a pending function with jumps, times a value
+    Shifted   a pending function plus a value
     Outer     a local matrix sum_k u_k v_k^T, never materialised before its mean
 
 Linear operations only rewrite these; nothing is computed before something nonlinear asks for it.
@@ -99,13 +101,39 @@ class Outer:
 
 
 @dataclass(frozen=True, eq=False)
+class Masked:
+    """A function with jumps times a value, not yet turned into gates."""
+
+    mask: Pending
+    value: Local | Shared
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the product."""
+        return self.value.shape
+
+
+@dataclass(frozen=True, eq=False)
+class Shifted:
+    """A pending function plus a value: `max(a, b) = b + relu(a - b)`, still comparable with `a`."""
+
+    pending: Pending
+    rest: Local | Shared
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the sum."""
+        return self.rest.shape
+
+
+@dataclass(frozen=True, eq=False)
 class Unknown:
     """What a refused operation would have returned."""
 
     shape: Shape = field(default=())
 
 
-Value = Static | Local | Shared | Pending | Outer | Unknown
+Value = Static | Local | Shared | Pending | Outer | Masked | Shifted | Unknown
 
 
 def canonical(shape: Shape) -> tuple[int, int]:
@@ -124,13 +152,12 @@ def size(shape: Shape) -> int:
     return math.prod(shape)
 
 
-def is_shared(value: Value) -> bool:
-    """Whether it is the same in every token."""
-    return isinstance(value, Shared) or (isinstance(value, Pending) and value.tokens == "register")
-
-
 def is_local(value: Value) -> bool:
     """Whether it belongs to one data token."""
+    if isinstance(value, Masked):
+        return isinstance(value.value, Local)
+    if isinstance(value, Shifted):
+        return isinstance(value.rest, Local)
     return isinstance(value, Local | Outer) or (
         isinstance(value, Pending) and value.tokens == "data"
     )

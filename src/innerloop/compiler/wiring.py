@@ -80,9 +80,7 @@ def wire(
     }
     operations = _needed(operations, changes, output)
     operations, changes, output = _accumulated(operations, changes, output)
-    wired, updates = _updated(
-        operations, changes, output, flags, update_by_attention
-    )
+    wired, updates = _updated(operations, changes, output, flags, update_by_attention)
     return Wiring(tuple(wired), updates, output)
 
 
@@ -149,12 +147,13 @@ def _rewritten(
         out=out,
         gate=None if operation.gate is None else change(operation.gate),
         value=None if operation.value is None else change(operation.value),
+        ramps=tuple(replace(ramp, base=change(ramp.base)) for ramp in operation.ramps),
         stored=operation.stored if not _reads_any(operation.stored, merged) else None,
     )
 
 
-def _reads_any(form: Form | None, atoms: set[Atom]) -> bool:
-    return form is not None and any(atom in atoms for atom in form.terms)
+def _reads_any(neurons: Neurons | None, atoms: set[Atom]) -> bool:
+    return neurons is not None and any(a in atoms for form in neurons.reads for a in form.terms)
 
 
 def _updated(

@@ -72,7 +72,9 @@ def mix(
     if kernel.normalised:
         logits = jnp.where(read[:, None, :], kernel.scores(queries, keys), -jnp.inf)
         mixed = jax.nn.softmax(logits, axis=-1) @ values
-    elif kernel.name == "linear" and cheaper_order(*keys.shape[1:], values.shape[-1]) == "keys_first":
+    elif (
+        kernel.name == "linear" and cheaper_order(*keys.shape[1:], values.shape[-1]) == "keys_first"
+    ):
         summary = jnp.einsum("htk,htv->hkv", jnp.where(read[..., None], keys, 0.0), values)
         mixed = queries @ summary
     else:

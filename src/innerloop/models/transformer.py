@@ -49,12 +49,22 @@ class Block(eqx.Module):
         self, tokens: Float[Array, "t r"], roles: Int[Array | np.ndarray, " t"], n: int
     ) -> Float[Array, "t r"]:
         """The residual stream after this block; `n` is the number of context tokens."""
+        return self.after_neurons(self.after_attention(tokens, roles, n))
+
+    def after_attention(
+        self, tokens: Float[Array, "t r"], roles: Int[Array | np.ndarray, " t"], n: int
+    ) -> Float[Array, "t r"]:
+        """The residual stream between attention and MLP."""
         read = tokens if self.norms is None else self.norms[0](tokens)
         for heads in self.attention:
             tokens = tokens + heads(read, roles, n)
-        if self.mlp is not None:
-            tokens = tokens + self.mlp(tokens if self.norms is None else self.norms[1](tokens))
         return tokens
+
+    def after_neurons(self, tokens: Float[Array, "t r"]) -> Float[Array, "t r"]:
+        """The residual stream after the MLP, from that before it."""
+        if self.mlp is None:
+            return tokens
+        return tokens + self.mlp(tokens if self.norms is None else self.norms[1](tokens))
 
 
 class Transformer(eqx.Module):
@@ -109,14 +119,17 @@ def visit(
         tokens: The residual stream at the start.
         roles: What each token is.
         n: The number of context tokens.
-        observe: Called after every block with the stream and the block's place in the bank.
+        observe: Called in every block with the stream before its MLP and the block's place in
+            the bank.
 
     Returns:
         The stream at the end, and what `observe` returned, stacked over layers.
     """
 
     def body(stream, layer):
-        stream = block_at(blocks, layer)(stream, roles, n)
-        return stream, None if observe is None else observe(stream, layer)
+        block = block_at(blocks, layer)
+        middle = block.after_attention(stream, roles, n)
+        seen = None if observe is None else observe(middle, layer)
+        return block.after_neurons(middle), seen
 
     return jax.lax.scan(body, jnp.asarray(tokens), jnp.asarray(order))

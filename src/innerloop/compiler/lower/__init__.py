@@ -13,6 +13,7 @@ from jax.extend.core import ClosedJaxpr, Literal
 
 from innerloop.collectives import inner_jaxpr
 from innerloop.compiler.errors import Refusal, Refused
+from innerloop.compiler.forms import eye, matrix
 from innerloop.compiler.lower.contraction import lower_dot
 from innerloop.compiler.lower.elementwise import (
     COMPARISONS,
@@ -20,20 +21,23 @@ from innerloop.compiler.lower.elementwise import (
     SMOOTH,
     lower_elementwise,
 )
-from innerloop.compiler.forms import eye, matrix
-from innerloop.compiler.lower.layout import Context, mapped_terms, settle, transposed
+from innerloop.compiler.lower.layout import settle
 from innerloop.compiler.lower.reduction import (
     divided_by_count,
     is_axis_size,
     lower_attend,
     lower_sum,
 )
+from innerloop.compiler.lower.shared import Context, mapped_terms, transposed
 from innerloop.compiler.lower.structure import (
     MOVES,
+    PLACINGS,
     linear_map,
     lower_concatenate,
     lower_move,
     lower_pad,
+    lower_placed,
+    lower_split,
     moved,
     summed,
 )
@@ -79,6 +83,8 @@ def _lower_linear(eqn, inputs: list[Value], context: Context) -> list[Value]:
 RULES: dict[str, Rule] = {
     **dict.fromkeys(MOVES, lower_move),
     **dict.fromkeys((*_ARITHMETIC, *SMOOTH, *PIECEWISE, *COMPARISONS), lower_elementwise),
+    **dict.fromkeys(PLACINGS, lower_placed),
+    "split": lower_split,
     "concatenate": lower_concatenate,
     "pad": lower_pad,
     "dot_general": lower_dot,
@@ -181,7 +187,10 @@ class Lowering:
         if name not in RULES:
             reason, instead = _INSTEAD.get(
                 name,
-                ("no lowering is known for it.", "Write it with sums, products, max, min and where."),
+                (
+                    "no lowering is known for it.",
+                    "Write it with sums, products, max, min and where.",
+                ),
             )
             raise Refused(reason, instead)
         return RULES[name](eqn, inputs, self.context)

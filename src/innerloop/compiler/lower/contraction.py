@@ -15,18 +15,17 @@ import numpy as np
 
 from innerloop.compiler.errors import Refused
 from innerloop.compiler.forms import Form, eye, matrix, selection
-from innerloop.compiler.lower.layout import (
+from innerloop.compiler.lower.layout import as_local, settle
+from innerloop.compiler.lower.products import multiplied
+from innerloop.compiler.lower.shared import (
     Context,
     align,
-    as_local,
     is_replicated,
     mapped_terms,
     matvec,
-    settle,
     shared_from_rows,
     transposed,
 )
-from innerloop.compiler.lower.products import multiplied
 from innerloop.compiler.lower.structure import linear_map, moved, summed
 from innerloop.compiler.values import (
     Local,
@@ -84,7 +83,7 @@ def _with_constant(eqn, value: Value, constant: Static, k: int, shape: Shape, co
     if isinstance(value, Local):
         return Local(value.form.mapped(linear_map(apply, value.shape)), shape)
     (first, second), _ = eqn.params["dimension_numbers"]
-    axes = ((first, second) if k == 0 else (second, first))
+    axes = (first, second) if k == 0 else (second, first)
     assert isinstance(value, Shared)
     left = _as_matrix(value, axes[0], context, contracted_last=True)
     assert isinstance(left, Shared)
@@ -166,7 +165,11 @@ def _local_product(left: Value, right: Value, flat: Shape, context: Context) -> 
     if f == g == 1 and c > 1:
         column = (c,)
         both = multiplied(
-            moved(left, np.arange(c), context), moved(right, np.arange(c), context), column, "data", context
+            moved(left, np.arange(c), context),
+            moved(right, np.arange(c), context),
+            column,
+            "data",
+            context,
         )
         total = as_local(both, column, context).mapped(matrix(np.ones((1, c))))
         return Local(total, flat)
@@ -178,15 +181,21 @@ def _local_product(left: Value, right: Value, flat: Shape, context: Context) -> 
         )
         for k in range(c)
     )
+    if f == 1:
+        pairs = tuple((second, first) for first, second in pairs)
     return Outer(pairs, flat)
 
 
 def _batched(eqn, inputs: list[Value], shape: Shape, context: Context) -> Value:
     """A contraction with batch axes: an entrywise product, then a sum."""
     (first, second), (batch, other_batch) = eqn.params["dimension_numbers"]
-    if any(len(v.shape) - len(a) - len(b) for v, a, b in zip(inputs, (first, second), (batch, other_batch), strict=True)):
+    if any(
+        len(v.shape) - len(a) - len(b)
+        for v, a, b in zip(inputs, (first, second), (batch, other_batch), strict=True)
+    ):
         raise Refused(
-            "it multiplies a stack of matrices.", "Write it with one matrix product for each of them."
+            "it multiplies a stack of matrices.",
+            "Write it with one matrix product for each of them.",
         )
     order = [[*batch, *first], [*other_batch, *second]]
     turned = [

@@ -14,18 +14,15 @@ import numpy as np
 from innerloop.compiler.errors import Refused
 from innerloop.compiler.forms import Form, matrix
 from innerloop.compiler.functions import Function
-from innerloop.compiler.lower.layout import (
-    Context,
-    as_local,
-    clocked,
-    row_form,
-    settle,
-)
+from innerloop.compiler.lower.layout import as_local, as_shared, clocked, row_form, settle
 from innerloop.compiler.lower.products import multiplied, negated, scaled
+from innerloop.compiler.lower.shared import Context
 from innerloop.compiler.lower.structure import bind, summed
 from innerloop.compiler.values import (
+    Local,
     Pending,
     Shape,
+    Shifted,
     Static,
     Value,
     is_local,
@@ -84,7 +81,9 @@ def standardised(form: Form, context: Context) -> tuple[Form, float, float]:
     entries = [weights.toarray() for weights in constant.terms.values()]
     if entries and (entries[0] == entries[0].ravel()[0]).all():
         offset = float(entries[0].ravel()[0])
-        form = Form(form.tokens, form.size, {a: w for a, w in form.terms.items() if a not in constant.terms})
+        form = Form(
+            form.tokens, form.size, {a: w for a, w in form.terms.items() if a not in constant.terms}
+        )
     first = min(form.terms, key=lambda atom: atom.serial, default=None)
     if first is None:
         return form, 1.0, offset
@@ -198,16 +197,20 @@ def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: str, context: Conte
         case "select_n" if len(inputs) == 3:
             return _chosen(*inputs, shape, tokens, context)
         case "pow":
-            logarithm = _of_one(Function(np.log, None, (0.0,), "log", "log"), first, shape, tokens, context)
+            logarithm = _of_one(
+                Function(np.log, None, (0.0,), "log", "log"), first, shape, tokens, context
+            )
             exponent = multiplied(second, logarithm, shape, tokens, context)
-            return _of_one(Function(np.exp, None, (), "exp", "exp"), exponent, shape, tokens, context)
+            return _of_one(
+                Function(np.exp, None, (), "exp", "exp"), exponent, shape, tokens, context
+            )
     if name in COMPARISONS:
-        difference = _difference(first, second, shape, tokens, context)
-        zero = Function.affine(0.0, 0.0)
-        step = Function.of_operation(
-            name, lambda *a: bind(eqn, *_typed(eqn, a)), [Function.affine(1.0), zero]
-        )
-        return _of_one(step, difference, shape, tokens, context)
+        difference = _compared(first, second, shape, tokens, context)
+        unary = of_one_variable(difference, shape, tokens, context)
+        assert unary is not None and unary.base is not None
+        compared = [unary.function, Function.affine(0.0, 0.0)]
+        step = Function.of_operation(name, lambda *a: bind(eqn, *_typed(eqn, a)), compared)
+        return Pending(unary.base, step, shape, unary.replicated)
     raise Refused(
         f"`{name}` of several variables has no lowering.",
         "Write it with sums, products, max, min, where and functions of one variable.",
@@ -227,9 +230,7 @@ def _difference(a: Value, b: Value, shape: Shape, tokens: str, context: Context)
     )
 
 
-def _of_one(
-    function: Function, value: Value, shape: Shape, tokens: str, context: Context
-) -> Value:
+def _of_one(function: Function, value: Value, shape: Shape, tokens: str, context: Context) -> Value:
     """A function of one value, fused with what is pending in it."""
     unary = of_one_variable(value, shape, tokens, context)
     if unary is None:
@@ -237,24 +238,23 @@ def _of_one(
         return Static(np.broadcast_to(function.evaluate(np.asarray(value.array, float)), shape))
     if unary.base is None:
         return Static(np.full(shape, function.evaluate(unary.function.evaluate(np.zeros(())))))
-    inner = unary.function
-    composed = Function.of_operation(
-        f"{function.name}", function.evaluate, [inner], str(function.key)
-    )
-    if function.pieces is not None and inner.pieces is not None:
-        composed = _composed_exactly(function, inner)
-    return Pending(unary.base, composed, shape, unary.replicated)
+    return Pending(unary.base, _composed(function, unary.function), shape, unary.replicated)
 
 
-def _composed_exactly(outer: Function, inner: Function) -> Function:
-    """`outer(inner(x))` where `inner` is affine and `outer` piecewise linear."""
-    assert outer.pieces is not None and inner.pieces is not None
-    if not inner.pieces.is_affine:
-        return Function.of_operation(outer.name, outer.evaluate, [inner], str(outer.key))
-    slope, offset = inner.pieces.slopes[0], inner.pieces.intercepts[0]
-    if slope == 0:
-        return Function.affine(0.0, float(outer.evaluate(np.asarray(offset))))
-    return Function.exact(outer.pieces.after_affine(slope, offset), outer.name)
+def _composed(outer: Function, inner: Function) -> Function:
+    """`outer(inner(x))`, exact where `inner` is a line and `outer` piecewise linear."""
+    if outer.pieces is not None and inner.pieces is not None and inner.pieces.is_affine:
+        slope, offset = inner.pieces.slopes[0], inner.pieces.intercepts[0]
+        if slope == 0:
+            return Function.affine(0.0, float(outer.evaluate(np.asarray(offset))))
+        return Function.exact(outer.pieces.after_affine(slope, offset), outer.name)
+    if outer.pieces is not None and outer.pieces.is_affine:
+        slope, offset = outer.pieces.slopes[0], outer.pieces.intercepts[0]
+        scaled_inner = Function.of_operation(
+            "mul", np.multiply, [inner, Function.affine(0.0, slope)]
+        )
+        return Function.of_operation("add", np.add, [scaled_inner, Function.affine(0.0, offset)])
+    return Function.of_operation(outer.name, outer.evaluate, [inner], str(outer.key))
 
 
 def _reciprocal() -> Function:
@@ -264,7 +264,9 @@ def _reciprocal() -> Function:
 def _power(value: Value, n: int, shape: Shape, tokens: str, context: Context) -> Value:
     """An integer power, by squaring."""
     if n < 0:
-        return _power(_of_one(_reciprocal(), value, shape, tokens, context), -n, shape, tokens, context)
+        return _power(
+            _of_one(_reciprocal(), value, shape, tokens, context), -n, shape, tokens, context
+        )
     if n == 0:
         return Static(np.ones(shape))
     half = value if n == 1 else _power(value, n // 2, shape, tokens, context)
@@ -274,9 +276,7 @@ def _power(value: Value, n: int, shape: Shape, tokens: str, context: Context) ->
     return multiplied(square, value, shape, tokens, context) if n % 2 else square
 
 
-def _extreme(
-    name: str, a: Value, b: Value, shape: Shape, tokens: str, context: Context
-) -> Value:
+def _extreme(name: str, a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
     """`max(a, b) = b + relu(a - b)`, `min(a, b) = b - relu(b - a)`."""
     sign = 1.0 if name == "max" else -1.0
     b = _flat(b, tokens, context)
@@ -284,8 +284,39 @@ def _extreme(
     relu = Function.of_operation(
         "max", np.maximum, [Function.affine(1.0), Function.affine(0.0, 0.0)]
     )
-    over = settle(_of_one(relu, above, shape, tokens, context), context)
-    return summed([b, scaled(over, np.asarray(sign), shape, context)], shape, context)
+    over = _of_one(relu, above, shape, tokens, context)
+    if isinstance(over, Static):
+        return summed([b, scaled(over, np.asarray(sign), shape, context)], shape, context)
+    assert isinstance(over, Pending)
+    pieces = over.function.pieces
+    assert pieces is not None
+    turned = Function.of_operation("mul", np.multiply, [over.function, Function.affine(0.0, sign)])
+    rest = (
+        Local(as_local(b, shape, context), shape)
+        if tokens == "data"
+        else as_shared(b, shape, context)
+    )
+    return Shifted(Pending(over.base, turned, shape, over.replicated), rest)
+
+
+def _compared(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
+    """`a - b`; where one is `max` or `min` of the other and a third, still a function of one form."""
+    for sign, one, other in ((-1.0, a, b), (1.0, b, a)):
+        if isinstance(other, Shifted) and not isinstance(one, Shifted):
+            rest = _difference(one, other.rest, shape, tokens, context)
+            unary = of_one_variable(rest, shape, tokens, context)
+            if unary is not None and unary.base is not None:
+                if unary.base.key == other.pending.base.key:
+                    ends = [unary.function, other.pending.function]
+                    function = Function.of_operation(
+                        "sub", np.subtract, ends if sign < 0 else ends[::-1]
+                    )
+                    return Pending(unary.base, function, shape, unary.replicated)
+    return _difference(a, b, shape, tokens, context)
+
+
+def _is_zero(value: Value) -> bool:
+    return isinstance(value, Static) and not value.array.any()
 
 
 def _chosen(
@@ -295,7 +326,18 @@ def _chosen(
     if isinstance(which, Static) and not which.varying:
         mask = np.broadcast_to(np.asarray(which.array, float), shape)
         kept = scaled(_flat(no, tokens, context), 1.0 - mask, shape, context)
-        return summed([scaled(_flat(yes, tokens, context), mask, shape, context), kept], shape, context)
+        return summed(
+            [scaled(_flat(yes, tokens, context), mask, shape, context), kept], shape, context
+        )
+    if _is_zero(no):
+        return multiplied(which, yes, shape, tokens, context)
+    if _is_zero(yes):
+        denied = Function.of_operation(
+            "sub", np.subtract, [Function.affine(0.0, 1.0), Function.affine(1.0)]
+        )
+        return multiplied(
+            _of_one(denied, which, shape, tokens, context), no, shape, tokens, context
+        )
     difference = _difference(yes, no, shape, tokens, context)
     picked = settle(multiplied(which, difference, shape, tokens, context), context)
     return summed([_flat(no, tokens, context), picked], shape, context)

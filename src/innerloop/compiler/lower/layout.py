@@ -1,107 +1,42 @@
-r"""Where values stand: materialising them, aligning shared rows with registers, bringing them to data.
+r"""Where a value is needed: settled, in every data token, or as rows on registers.
 
-    align     row i of a shared matrix on register i        (a head among the registers, if need be)
-    spread    a shared value in every data token             (a head from the registers)
-    settle    a pending function or a local matrix as an atom (neurons)
+A pending function becomes neurons, a mask times a value becomes gates for its jumps,
 
-Axes: `a` rows and `b` columns of a shared matrix, `R` registers.
+    f(x) v = c(x) v + sum_k (jump of f at t_k) [x > t_k] v ,
+
+and a local matrix is written out entry by entry. What is linear stays a form.
+Axes: `a` rows and `b` columns of a shared matrix.
 """
-
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from innerloop.compiler.errors import Refused
-from innerloop.compiler.forms import Atom, Form, Matrix, eye, matrix, selection
+from innerloop.compiler.forms import Atom, Form, matrix, selection
 from innerloop.compiler.functions import Function, Piecewise
-from innerloop.compiler.graph import Flags, Graph
+from innerloop.compiler.lower.shared import (
+    Context,
+    align,
+    check_rows,
+    is_replicated,
+    mapped_terms,
+    shared_from_rows,
+    spread,
+    static_form,
+)
 from innerloop.compiler.values import (
     Local,
+    Masked,
     Outer,
     Pending,
-    Reduction,
     Shape,
     Shared,
+    Shifted,
     Static,
     Term,
     Value,
     canonical,
     size,
 )
-
-_MOST_HEADS = 256
-
-
-class NeedsRegisters(Exception):
-    """More registers are needed than were planned; lowering starts again with `rows` of them."""
-
-    def __init__(self, rows: int):
-        self.rows = rows
-        super().__init__(rows)
-
-
-@dataclass
-class Context:
-    """What the lowering of one program knows.
-
-    Args:
-        graph: The operations so far.
-        steps: How many times a step runs; the length of varying statics.
-        clocks: By tokens, the atom that counts the steps, for values that follow a schedule.
-        source: The line of the user's code being lowered.
-    """
-
-    graph: Graph
-    steps: int
-    clocks: dict[str, Atom] = field(default_factory=dict)
-    source: str = ""
-
-    @property
-    def flags(self) -> Flags:
-        """The flag atoms."""
-        return self.graph.flags
-
-
-def transposed(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-    """`(P X Q)^T = Q^T X^T P^T`, term by term."""
-    return tuple(Term(matrix(t.right.T), t.body, matrix(t.left.T), not t.transposed) for t in terms)
-
-
-def mapped_terms(terms: tuple[Term, ...], left: Matrix, right: Matrix) -> tuple[Term, ...]:
-    """`left M right`, term by term."""
-    return tuple(
-        Term(matrix(left @ t.left), t.body, matrix(t.right @ right), t.transposed) for t in terms
-    )
-
-
-def shared_from_rows(form: Form, shape: Shape, context: Context) -> Shared:
-    """A shared value whose row `i` is what `form` reads on register `i`."""
-    a, b = canonical(shape)
-    check_rows(a, context)
-    rows = eye(a, context.flags.registers)
-    del b
-    return Shared(tuple(Term(rows, x, matrix(w.T)) for x, w in form.terms.items()), shape)
-
-
-def check_rows(rows: int, context: Context) -> None:
-    """Asks for more registers where a matrix has more rows than there are."""
-    if rows > context.flags.registers:
-        raise NeedsRegisters(rows)
-
-
-def static_form(value: Static, context: Context, *, tokens: str, shape: Shape) -> Form:
-    """A constant as a form: flattened in data tokens, row by row on registers."""
-    array = np.broadcast_to(np.asarray(value.array, np.float64), shape)
-    if tokens == "data":
-        return context.flags.constant("data", array.ravel())
-    a, b = canonical(shape)
-    rows = array.reshape(a, b)
-    if (rows == rows[:1]).all():
-        return context.flags.constant("register", rows[0])
-    check_rows(a, context)
-    padded = np.zeros((b, context.flags.registers))
-    padded[:, :a] = rows.T
-    return Form("register", b, {context.flags.name: matrix(padded)})
 
 
 def settle(value: Value, context: Context) -> Static | Local | Shared:
@@ -116,9 +51,22 @@ def settle(value: Value, context: Context) -> Static | Local | Shared:
             return shared_from_rows(form, value.shape, context)
         case Outer():
             return Local(_settled_outer(value, context), value.shape)
+        case Masked():
+            return gated(value, context)
+        case Shifted():
+            return _settled_sum(value, context)
         case Static() | Local() | Shared():
             return value
     raise TypeError(type(value))
+
+
+def _settled_sum(value: Shifted, context: Context) -> Local | Shared:
+    pending = settle(value.pending, context)
+    if isinstance(value.rest, Local):
+        assert isinstance(pending, Local)
+        return Local(pending.form + value.rest.form, value.shape)
+    assert isinstance(pending, Shared)
+    return Shared(pending.terms + value.rest.terms, value.shape)
 
 
 def _settled_function(value: Pending, context: Context) -> Form:
@@ -257,150 +205,46 @@ def row_form(value: Value, shape: Shape, context: Context) -> tuple[Form, bool]:
     return form, is_replicated(form, context)
 
 
-def is_replicated(form: Form, context: Context) -> bool:
-    """Whether a form reads the same on every register."""
-    for atom, weights in form.terms.items():
-        if atom is context.flags.name:
-            dense = weights.toarray()
-            if not (dense == dense[:, :1]).all():
-                return False
-        elif not atom.replicated:
-            return False
-    return True
-
-
-def align(value: Shared, context: Context) -> Form:
-    """The form that reads row `i` of `value` on register `i`; a scalar, on every register."""
-    a, b = canonical(value.shape)
-    check_rows(a, context)
-    total = Form.zero("register", b)
-    for term in value.terms:
-        total = total + _align_term(term, a, b, context)
-    return total
-
-
-def _align_term(term: Term, a: int, b: int, context: Context) -> Form:
-    flags, body = context.flags, term.body
-    scalar = (a, b) == (1, 1)
-    if isinstance(body, Atom) and not term.transposed:
-        if body is flags.name:
-            constant = Static((term.left @ term.right).toarray())
-            return static_form(constant, context, tokens="register", shape=(a, b))
-        sums = np.asarray(term.left.sum(axis=1)).ravel()
-        if body.replicated and (sums == sums[0]).all():
-            return Form.of(body).mapped(matrix(term.right.T * sums[0]))
-        scale = term.left.data[0] if term.left.nnz else 0.0
-        straight = eye(a, flags.registers, scale)
-        if not scalar and (term.left != straight).nnz == 0:
-            return Form.of(body).mapped(matrix(term.right.T * scale))
-    return _moved(term, a, context)
-
-
-def _moved(term: Term, a: int, context: Context) -> Form:
-    """A head that brings rows to their registers: `out_i = sum_s left[i, s] X_s right`."""
-    flags, body = context.flags, term.body
-    scale = term.left.data[0] if term.left.nnz else 1.0
-    left = matrix(term.left / scale)
-    mean, label = False, "move rows"
-    if isinstance(body, Reduction):
-        u, v = (body.v, body.u) if term.transposed else (body.u, body.v)
-        mean, label = body.mean, "mean over context" if body.mean else "sum over context"
-    elif term.transposed:
-        u, v = Form.of(body), flags.row_names(flags.registers)
-        label = "transpose"
+def gated(masked: Masked, context: Context) -> Local | Shared:
+    """The product as gates for the jumps and a product for what is continuous."""
+    mask, value, shape = masked.mask, masked.value, masked.shape
+    pieces = mask.function.pieces
+    assert pieces is not None
+    if isinstance(value, Local):
+        form, alike = value.form, False
     else:
-        u, v = flags.row_names(flags.registers), Form.of(body)
-    right = term.right
-    if right.shape[0] > right.shape[1]:
-        v, right = v.mapped(matrix(right.T)), eye(right.shape[1])
-    first = left[[0], :]
-    alike = a > 1 and (left != matrix(np.ones((a, 1)) @ first.toarray())).nnz == 0
-    replicated = alike or a == 1
-    if replicated:
-        query, key = flags.constant("register", [1.0]), u.mapped(matrix(first))
+        form, alike = row_form(value, shape, context)
+    graph, source, both = context.graph, context.source, mask.replicated and alike
+    rest, steps = _without_jumps(pieces)
+    if rest.is_affine and not rest.slopes[0]:
+        total = form.scaled(rest.intercepts[0])
     else:
-        key = u.mapped(left)
-        query = flags.row_names(a)
-    atom = context.graph.head(
-        query,
-        key,
-        v,
-        mean=mean,
-        label=label,
-        replicated=replicated,
-        source=getattr(body, "source", "") if isinstance(body, Reduction) else context.source,
-    )
-    return Form.of(atom).mapped(matrix(right.T * scale))
+        smooth = Pending(mask.base, Function.exact(rest, "continuous"), shape, mask.replicated)
+        settled = settle(smooth, context)
+        left = settled.form if isinstance(settled, Local) else row_form(settled, shape, context)[0]
+        total = Form.of(graph.product(left, form, source=source, replicated=both))
+    for knot, left, right in steps:
+        if right:
+            above = graph.gate(mask.base, knot, form, source=source, replicated=both)
+            total = total + Form.of(above).scaled(right)
+        if left:
+            turned = mask.base.scaled(-1.0)
+            below = graph.gate(turned, -knot, form, source=source, replicated=both)
+            total = total + (form - Form.of(below)).scaled(left)
+    if isinstance(value, Local):
+        return Local(total, shape)
+    return shared_from_rows(total, shape, context)
 
 
-def spread(value: Shared, context: Context) -> Form:
-    """A shared value in every data token, flattened row by row."""
-    a, b = canonical(value.shape)
-    if min(a, b) > _MOST_HEADS:
-        raise Refused(
-            f"a {a} x {b} matrix of parameters would have to be copied into every token.",
-            "Multiply it with a vector instead.",
-        )
-    total = Form.zero("data", a * b)
-    for term in value.terms:
-        total = total + _spread_term(term, a, b, context)
-    return total
-
-
-def _spread_term(term: Term, a: int, b: int, context: Context) -> Form:
-    flags, body = context.flags, term.body
-    if isinstance(body, Reduction):
-        rows, columns, mean = body.u, body.v, body.mean
-    else:
-        rows, columns, mean = flags.row_names(flags.registers), Form.of(body), False
-    if term.transposed:
-        rows, columns = columns, rows
-    rows, columns = rows.mapped(term.left), columns.mapped(matrix(term.right.T))
-    one = flags.constant("data", [1.0])
-    total = Form.zero("data", a * b)
-    for k in range(min(a, b)):
-        single = selection(np.array([k]), min(a, b))
-        key, whole = (columns.mapped(single), rows) if b <= a else (rows.mapped(single), columns)
-        atom = context.graph.head(
-            one, key, whole, mean=mean, label="to every token", source=context.source
-        )
-        places = np.arange(a) * b + k if b <= a else k * b + np.arange(b)
-        put = matrix((np.ones(places.size), (places, np.arange(places.size))), (a * b, places.size))
-        total = total + Form.of(atom).mapped(put)
-    return total
-
-
-def used_rows(weights: Matrix) -> np.ndarray:
-    """The rows of a matrix that hold anything."""
-    return np.flatnonzero(np.diff(weights.indptr))
-
-
-def matvec(terms: tuple[Term, ...], vector: Form, rows: int, context: Context) -> Form:
-    """A shared matrix times a local vector: one head for each term.
-
-    `W h = sum_r <W_r, h> e_r`: query `h`, key the row, value the row's name.
-    `W^T g = sum_r g_r W_r`: query `g`, key the row's name, value the row.
-    """
-    flags = context.flags
-    total = Form.zero("data", rows)
-    for term in terms:
-        body = term.body
-        if isinstance(body, Atom) and body is flags.name:
-            total = total + vector.mapped(matrix(term.left @ term.right))
-            continue
-        picks = used_rows(term.right)
-        query = vector.mapped(matrix(term.right[picks]))
-        if isinstance(body, Reduction):
-            u, v = (body.v, body.u) if term.transposed else (body.u, body.v)
-            mean, label = body.mean, "attend to context"
-        else:
-            u, v = flags.row_names(flags.registers), Form.of(body)
-            mean, label = False, f"{body.name} @ vector"
-            if term.transposed:
-                u, v, label = v, u, f"{body.name}.T @ vector"
-        key = v.mapped(selection(picks, v.size))
-        atom = context.graph.head(
-            query, key, u.mapped(term.left), mean=mean, label=label, source=context.source
-        )
-        total = total + Form.of(atom)
-    return total
+def _without_jumps(pieces: Piecewise) -> tuple[Piecewise, list[tuple[float, float, float]]]:
+    """A continuous function, and the jumps `(t, at - left, right - at)` that were taken out."""
+    steps = pieces.jumps()
+    lifts = np.zeros(len(pieces.slopes))
+    for knot, left, right in steps:
+        lifts[np.searchsorted(pieces.knots, knot, side="right") :] += left + right
+    intercepts = tuple(float(b - lift) for b, lift in zip(pieces.intercepts, lifts, strict=True))
+    at = tuple(pieces.slopes[i] * t + intercepts[i] for i, t in enumerate(pieces.knots))
+    rest = Piecewise(pieces.knots, pieces.slopes, intercepts, at)
+    if pieces.is_constant_by_piece:
+        return Piecewise.affine(0.0, intercepts[0]), steps
+    return rest.simplified(), steps

@@ -8,19 +8,12 @@ A product whose factors vary along different axes stays an outer product.
 import numpy as np
 
 from innerloop.compiler.forms import Form, eye, matrix, selection
-from innerloop.compiler.functions import Function, Piecewise
-from innerloop.compiler.lower.layout import (
-    Context,
-    as_local,
-    as_shared,
-    clocked,
-    mapped_terms,
-    row_form,
-    settle,
-    shared_from_rows,
-)
+from innerloop.compiler.functions import Function
+from innerloop.compiler.lower.layout import as_local, as_shared, clocked, row_form, settle
+from innerloop.compiler.lower.shared import Context, mapped_terms, shared_from_rows
 from innerloop.compiler.values import (
     Local,
+    Masked,
     Outer,
     Pending,
     Shape,
@@ -42,7 +35,11 @@ def scaled(value: Value, factor: np.ndarray, shape: Shape, context: Context) -> 
     factor = np.asarray(factor, float)
     if isinstance(value, Static):
         return Static(value.array * factor, value.varying)
-    if isinstance(value, Pending):
+    if isinstance(value, Masked) and value.shape == shape:
+        inner = scaled(value.value, factor, shape, context)
+        if isinstance(inner, Local | Shared):
+            return Masked(value.mask, inner)
+    if isinstance(value, Pending | Masked):
         value = settle(value, context)
     if not factor.any():
         return Static(np.zeros(shape))
@@ -66,7 +63,9 @@ def scaled(value: Value, factor: np.ndarray, shape: Shape, context: Context) -> 
         return Shared(
             mapped_terms(value.terms, matrix(np.diag(rows)), matrix(np.diag(columns))), shape
         )
-    return multiplied(value, as_shared(Static(grid.reshape(shape)), shape, context), shape, "register", context)
+    return multiplied(
+        value, as_shared(Static(grid.reshape(shape)), shape, context), shape, "register", context
+    )
 
 
 def _separated(grid: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -100,7 +99,7 @@ def multiplied(a: Value, b: Value, shape: Shape, tokens: str, context: Context) 
             return kept
     for value, other in ((a, b), (b, a)):
         if isinstance(value, Pending) and value.tokens == tokens and _jumps(value):
-            return _gated(value, other, shape, tokens, context)
+            return _masked(value, other, shape, tokens, context)
     if tokens == "data":
         left, right = (as_local(value, shape, context) for value in (a, b))
         if sum(s != 1 for s in shape) == 2:
@@ -124,49 +123,22 @@ def _jumps(value: Pending) -> bool:
     return pieces is not None and bool(pieces.jumps())
 
 
-def _gated(value: Pending, other: Value, shape: Shape, tokens: str, context: Context) -> Value:
-    """A function with jumps times a value: gates for the jumps, a product for what is continuous."""
-    pieces = value.function.pieces
-    assert pieces is not None
-    base, replicated = value.base, value.replicated
-    if value.shape != shape:
+def _masked(mask: Pending, other: Value, shape: Shape, tokens: str, context: Context) -> Value:
+    """A function with jumps times a value; masks of one variable are multiplied first."""
+    if mask.shape != shape:
         wide = size(shape) if tokens == "data" else canonical(shape)[1]
-        base = base.mapped(matrix(np.ones((wide, 1))))
+        base = mask.base.mapped(matrix(np.ones((wide, 1))))
+        mask = Pending(base, mask.function, shape, mask.replicated)
+    if isinstance(other, Masked) and other.mask.base.key == mask.base.key:
+        both = Function.of_operation("mul", np.multiply, [mask.function, other.mask.function])
+        if both.pieces is not None:
+            return Masked(Pending(mask.base, both, shape, mask.replicated), other.value)
+    value: Value
     if tokens == "data":
-        form, alike = as_local(other, shape, context), False
+        value = Local(as_local(other, shape, context), shape)
     else:
-        form, alike = row_form(other, shape, context)
-    graph, source, both = context.graph, context.source, replicated and alike
-    rest, steps = _without_jumps(pieces)
-    total = form.scaled(rest.intercepts[0]) if rest.is_affine and not rest.slopes[0] else None
-    if total is None:
-        smooth = settle(Pending(base, Function.exact(rest, "continuous"), shape, replicated), context)
-        left = as_local(smooth, shape, context) if tokens == "data" else row_form(smooth, shape, context)[0]
-        total = Form.of(graph.product(left, form, source=source, replicated=both))
-    for knot, left, right in steps:
-        if right:
-            gate = graph.gate(base, knot, form, source=source, replicated=both)
-            total = total + Form.of(gate).scaled(right)
-        if left:
-            below = graph.gate(base.scaled(-1.0), -knot, form, source=source, replicated=both)
-            total = total + (form - Form.of(below)).scaled(left)
-    return Local(total, shape) if tokens == "data" else shared_from_rows(total, shape, context)
-
-
-def _without_jumps(pieces: Piecewise) -> tuple[Piecewise, list[tuple[float, float, float]]]:
-    """A continuous function, and the jumps `(t, at - left, right - at)` that were taken out."""
-    steps = pieces.jumps()
-    lifts = np.zeros(len(pieces.slopes))
-    for knot, left, right in steps:
-        lifts[np.searchsorted(pieces.knots, knot, side="right") :] += left + right
-    intercepts = tuple(float(b - lift) for b, lift in zip(pieces.intercepts, lifts, strict=True))
-    at = tuple(
-        pieces.slopes[i] * t + intercepts[i] for i, t in enumerate(pieces.knots)
-    )
-    rest = Piecewise(pieces.knots, pieces.slopes, intercepts, at)
-    if pieces.is_constant_by_piece:
-        return Piecewise.affine(0.0, intercepts[0]), steps
-    return rest.simplified(), steps
+        value = as_shared(other, shape, context)
+    return Masked(mask, value)
 
 
 def _as_outer(left: Form, right: Form, shape: Shape) -> Outer | None:
@@ -188,8 +160,14 @@ def _times_outer(outer: Outer, other: Value, shape: Shape, context: Context) -> 
     if isinstance(other, Outer) or canonical(outer.shape) != (a, b):
         return None
     if isinstance(other, Pending) and size(other.shape) == 1 and size(shape) > 1:
-        base = other.base.mapped(matrix(np.ones((a * b, 1)))) if other.tokens == "data" else other.base
-        other = Pending(base, other.function, shape, other.replicated) if other.tokens == "data" else other
+        base = (
+            other.base.mapped(matrix(np.ones((a * b, 1)))) if other.tokens == "data" else other.base
+        )
+        other = (
+            Pending(base, other.function, shape, other.replicated)
+            if other.tokens == "data"
+            else other
+        )
     form = None
     if isinstance(other, Pending) and other.tokens == "data":
         probe = other.base

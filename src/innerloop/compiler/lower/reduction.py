@@ -8,7 +8,8 @@ import numpy as np
 
 from innerloop.compiler.errors import Refused
 from innerloop.compiler.forms import Form, eye
-from innerloop.compiler.lower.layout import Context, as_local
+from innerloop.compiler.lower.layout import as_local
+from innerloop.compiler.lower.shared import Context
 from innerloop.compiler.lower.structure import moved
 from innerloop.compiler.values import (
     Local,
@@ -95,6 +96,8 @@ def lower_attend(eqn, inputs: list[Value], context: Context) -> list[Value]:
 
 def is_axis_size(value: Value) -> bool:
     """Whether a constant is the axis size."""
-    return isinstance(value, Static) and not value.varying and bool(
-        np.all(np.asarray(value.array, float) == AXIS_SIZE)
+    return (
+        isinstance(value, Static)
+        and not value.varying
+        and bool(np.all(np.asarray(value.array, float) == AXIS_SIZE))
     )

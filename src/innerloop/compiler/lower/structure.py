@@ -14,14 +14,8 @@ import numpy as np
 
 from innerloop.compiler.errors import Refused
 from innerloop.compiler.forms import Matrix, matrix, selection
-from innerloop.compiler.lower.layout import (
-    Context,
-    as_local,
-    as_shared,
-    mapped_terms,
-    settle,
-    transposed,
-)
+from innerloop.compiler.lower.layout import as_local, as_shared, settle
+from innerloop.compiler.lower.shared import Context, mapped_terms, transposed
 from innerloop.compiler.values import (
     Local,
     Outer,
@@ -32,9 +26,11 @@ from innerloop.compiler.values import (
     Term,
     Value,
     canonical,
+    is_local,
     size,
 )
 
+PLACINGS = ("dynamic_update_slice", "scatter", "scatter-add")
 MOVES = (
     "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "transpose", "slice", "rev", "copy",
     "copy_p", "stop_gradient", "optimization_barrier", "reduce_precision", "gather", "dynamic_slice",
@@ -46,6 +42,48 @@ def bind(eqn, *arrays: np.ndarray) -> np.ndarray:
     """The primitive itself, on numbers."""
     out = eqn.primitive.bind(*(jnp.asarray(a) for a in arrays), **eqn.params)
     return np.asarray(out[0] if eqn.primitive.multiple_results else out)
+
+
+def lower_split(eqn, inputs: list[Value], context: Context) -> list[Value]:
+    """A value cut into pieces."""
+    positions = np.arange(size(inputs[0].shape)).reshape(inputs[0].shape)
+    pieces = eqn.primitive.bind(jnp.asarray(positions), **eqn.params)
+    return [moved(inputs[0], np.asarray(piece), context) for piece in pieces]
+
+
+def lower_placed(eqn, inputs: list[Value], context: Context) -> list[Value]:
+    """Entries of one array written over those of another, or added to them."""
+    value, fixed, update = _placed_operands(eqn, inputs)
+    shape = eqn.outvars[0].aval.shape
+    empty = np.full(shape, -1)
+    picks = _bound_at(eqn, empty, fixed, np.arange(size(update.shape)).reshape(update.shape))
+    kept = np.arange(size(shape)).reshape(shape)
+    if eqn.primitive.name == "scatter-add":
+        marks = _bound_at(eqn, np.zeros(shape, int), fixed, np.ones(update.shape, int))
+        if marks.max(initial=0) > 1:
+            raise Refused("it adds several entries at one position.", "Use a sum or a product.")
+        picks = np.where(marks > 0, picks + 1, -1)
+    else:
+        kept = np.where(picks < 0, kept, -1)
+    return [summed([moved(value, kept, context), moved(update, picks, context)], shape, context)]
+
+
+def _placed_operands(eqn, inputs: list[Value]) -> tuple[Value, list[np.ndarray], Value]:
+    if eqn.primitive.name == "dynamic_update_slice":
+        value, update, *places = inputs
+    else:
+        value, *places, update = inputs
+    if not all(isinstance(v, Static) and not v.varying for v in places):
+        raise Refused(
+            "it writes entries at positions that depend on the data.", "Use fixed positions."
+        )
+    return value, [v.array for v in places if isinstance(v, Static)], update
+
+
+def _bound_at(eqn, array: np.ndarray, places: list[np.ndarray], update: np.ndarray) -> np.ndarray:
+    if eqn.primitive.name == "dynamic_update_slice":
+        return bind(eqn, array, update, *places)
+    return bind(eqn, array, *places, update)
 
 
 def lower_move(eqn, inputs: list[Value], context: Context) -> list[Value]:
@@ -205,10 +243,7 @@ def lower_pad(eqn, inputs: list[Value], context: Context) -> list[Value]:
 
 def summed(parts: list[Value], shape: Shape, context: Context) -> Value:
     """The sum of values of one shape, without neurons wherever they are linear."""
-    from_tokens = any(
-        isinstance(v, Local | Outer) or (isinstance(v, Pending) and v.tokens == "data")
-        for v in parts
-    )
+    from_tokens = any(is_local(v) for v in parts)
     statics = [v for v in parts if isinstance(v, Static)]
     if len(statics) == len(parts):
         varying = any(v.varying for v in statics)

@@ -100,6 +100,15 @@ def test_one_query_eagerly_is_seven_jitted(name):
     np.testing.assert_allclose(eager, predictions(name)[:, 2:3], rtol=1e-10, atol=1e-12)
 
 
+@every_algorithm
+def test_float32_stays_float32(name):
+    """Also where JAX's default is float64: no constant of an algorithm may widen its state."""
+    narrow = jax.tree.map(lambda a: a.astype(np.float32), prompt_of(name))
+    run = lambda prompt: il.run(MAKE[name][0](), prompt, steps=STEPS)  # noqa: E731
+    assert jax.eval_shape(run, narrow).dtype == np.float32
+    assert jax.eval_shape(run, prompt_of(name)).dtype == np.float64
+
+
 @pytest.mark.parametrize("name", [name for name in MAKE if name not in NOT_HOMOGENEOUS])
 def test_scaling_the_targets_scales_the_predictions(name):
     scaled = predictions(name, y=-3.0 * prompt_of(name).y)

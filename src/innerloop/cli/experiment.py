@@ -133,8 +133,8 @@ def _refuse_divergence(direct: Float[np.ndarray, "s queries p"], recipe: Recipe)
     lost = ~(np.abs(direct) < DIVERGED).all((1, 2))
     if lost.any():
         raise UserError(
-            f"training with {recipe.optimizer} diverges after {int(lost.argmax())} steps; lower "
-            f"the learning rate, to {recipe.optimizer.learning_rate / 10:g} for example"
+            f"training with {recipe.optimizer} diverges after {int(lost.argmax())} steps; try "
+            "a tenth of the learning rate"
         )
 
 
@@ -144,6 +144,8 @@ def writable(directory: Path) -> Path:
     Raises:
         UserError: If it cannot be made or written to.
     """
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"--out {directory} is a file; give a directory, new or old")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=directory):

@@ -131,7 +131,7 @@ def _numbers(
     if text:
         name, cell = next(iter(text.items()))
         raise UserError(
-            f"{path} has text in {_names(list(text))} (such as {cell!r} in {name!r}); "
+            f"{path} has text in {_names(list(text))} (the first is {cell!r} in {name!r}); "
             "only numbers can be learnt from: encode or remove these columns"
         )
     if missing is not None:

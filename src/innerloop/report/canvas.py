@@ -75,7 +75,7 @@ def labelled_steps(last: int) -> list[int]:
     return [step for step in LABELLED if step < last] + [last]
 
 
-def spread(places: Sequence[float], gap: float) -> Float[np.ndarray, " labels"]:
+def spread(places: Sequence[float] | np.ndarray, gap: float) -> Float[np.ndarray, " labels"]:
     """Moves labels apart as little as possible, so that neighbours are at least `gap` apart.
 
     Args:

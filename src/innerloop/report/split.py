@@ -90,7 +90,7 @@ def r_squared(
     if not spread.any():
         return np.full(predictions.shape[:-2], np.nan)
     residual = ((predictions - y) ** 2).sum(-2)
-    return (1.0 - residual[..., spread > 0] / spread[spread > 0]).mean(-1)
+    return np.asarray((1.0 - residual[..., spread > 0] / spread[spread > 0]).mean(-1))
 
 
 def accuracy(
@@ -102,4 +102,4 @@ def accuracy(
         >>> float(accuracy(np.array([[0.2, 0.7], [0.6, 0.1]]), np.array([[0.0, 1.0], [0.0, 1.0]])))
         0.5
     """
-    return np.mean(predictions.argmax(-1) == y.argmax(-1), axis=-1)
+    return np.asarray(np.mean(predictions.argmax(-1) == y.argmax(-1), axis=-1))

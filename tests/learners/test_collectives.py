@@ -22,7 +22,7 @@ def prompt(rng):
 @pytest.fixture
 def maps(rng):
     """What makes a query, a key and a value of a token: different, so that none can be mistaken."""
-    return [rng.uniform(-1, 1, size=shape) for shape in [(3, 5), (3, 5), (5, 5)]]
+    return [rng.uniform(-0.5, 0.5, size=shape) for shape in [(3, 5), (3, 5), (5, 5)]]
 
 
 def attention_stack(maps, kernel, *, mean):
@@ -31,7 +31,7 @@ def attention_stack(maps, kernel, *, mean):
 
     def step(shared, h, x, y):
         update = il.attend(query @ h, key @ h, value @ h, kernel=kernel, mean=mean)
-        return shared, h + 0.05 * update
+        return shared, h + 0.1 * update
 
     return il.Learner(lambda x, y: ((), x), step, lambda shared, h, x: h[:2])
 
@@ -46,7 +46,7 @@ def attention_by_tables(maps, prompt, kernel, *, mean, steps, spy=False):
         table = [
             kernels.matrix(h @ query.T, read @ key.T, kernel, BANDWIDTH) for h in (context, queries)
         ]
-        scale = 0.05 / (prompt.n if mean and kernel != "softmax" else 1)
+        scale = 0.1 / (prompt.n if mean and kernel != "softmax" else 1)
         context, queries = (
             h + scale * weights @ (read @ value.T)
             for h, weights in zip((context, queries), table, strict=True)

@@ -63,9 +63,18 @@ def test_a_program_that_the_compiler_refuses_is_told_without_a_traceback(
     innerloop, houses, monkeypatch
 ):
     def refuse(*args, **kwargs):
-        raise CompileError("1 operation cannot be compiled")
+        raise CompileError([], 7)
 
     monkeypatch.setattr("innerloop.cli.experiment.compile", refuse)
     answer = innerloop("learn", str(houses), "--target", "price", "--steps", "1")
     assert answer.code == 2
-    assert answer.err == "innerloop: houses: 1 operation cannot be compiled\n"
+    assert answer.err.startswith("innerloop: houses: 0 of 7 operations cannot be compiled")
+
+
+def test_a_file_in_the_way_of_the_model_is_not_overwritten(innerloop, houses, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model").write_text("precious")
+    words = ("--target", "price", "--model", "linear", "--steps", "1", "--out", "out")
+    answer = innerloop("learn", str(houses), *words)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert (tmp_path / "out" / "model").read_text() == "precious"

@@ -8,7 +8,7 @@ from innerloop.cli.errors import UserError, require_extra
 from innerloop.cli.specs import LossSpec, ModelSpec, OptimizerSpec
 
 DIABETES = (ModelSpec((16,)), OptimizerSpec(0.2), 50)
-DIGITS = (ModelSpec((32,)), OptimizerSpec(0.2, 0.9), 100)
+DIGITS = (ModelSpec((32,)), OptimizerSpec(0.2, 0.9, nesterov=True), 40)
 MORPH = (3, 8)
 
 
@@ -29,11 +29,10 @@ def demo(command: Demo) -> int:
         raise UserError(f"--seed {command.seed} is negative; give 0 or more")
     require_extra("sklearn", "matplotlib")
     from innerloop.cli.datasets import diabetes, digits
-    from innerloop.cli.experiment import STAGES, Recipe, experiment, writable
+    from innerloop.cli.experiment import STAGES, Recipe, experiment, keep, writable
     from innerloop.cli.printout import printer, score_table
     from innerloop.cli.progress import Stages
     from innerloop.cli.yardsticks import scikit_learn
-    from innerloop.compiler import save
     from innerloop.report import (
         Results,
         covariate_cut,
@@ -56,7 +55,7 @@ def demo(command: Demo) -> int:
                 yardsticks=scikit_learn(split, model.hidden, seed=command.seed),
                 stage=stage,
             )
-            save(outcome.model, out / name)
+            keep(outcome.model, out / name)
             studies.append(outcome.study)
             console.print(score_table(outcome.study))
         stage("writing the report")

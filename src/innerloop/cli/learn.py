@@ -39,11 +39,10 @@ def learn(command: Learn) -> int:
     table = read_table(command.data, command.target)
     split, remarks = partitioned(table, test_size=command.test_size, seed=command.seed)
     require_extra("matplotlib")
-    from innerloop.cli.experiment import STAGES, Recipe, experiment, writable
+    from innerloop.cli.experiment import STAGES, Recipe, experiment, keep, writable
     from innerloop.cli.printout import printer, score_table
     from innerloop.cli.progress import Stages
     from innerloop.cli.yardsticks import ridge
-    from innerloop.compiler import save
     from innerloop.report import Results, covariate_cut, save_results, versions, write_report
 
     out = writable(command.out)
@@ -59,7 +58,7 @@ def learn(command: Learn) -> int:
         stage("writing the report")
         test, _ = partition(len(table.x), test_size=command.test_size, seed=command.seed)
         write_predictions(out / PREDICTIONS, table, test, outcome.transformer, outcome.direct)
-        save(outcome.model, out / MODEL)
+        keep(outcome.model, out / MODEL)
         results = Results(
             command=command_line(command),
             seed=command.seed,

@@ -29,8 +29,10 @@ def show(command: Show) -> int:
         path = path / "model"
     try:
         model = load(path)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be loaded: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(" ".join(str(error).split())) from None
     table = Table(box=None, padding=(0, 2, 0, 0))
     for name in HEADER:
         table.add_column(name, justify="right" if name in ("layer", "size") else "left")

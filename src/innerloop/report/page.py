@@ -22,8 +22,8 @@ CAPTIONS = {
     "stream": "Each row is a named subspace with its number of coordinates; a bar spans the "
     "half-layers (A attention, M MLP) in which it holds a live value. Coordinates are reused once "
     "a value is dead."
-    f'<span class="key" style="background:{DATA}"></span>data tokens'
-    f'<span class="key" style="background:{REGISTER}"></span>register tokens',
+    f' <span class="key"><i style="background:{DATA}"></i>data tokens</span>'
+    f' <span class="key"><i style="background:{REGISTER}"></i>register tokens</span>',
 }
 
 

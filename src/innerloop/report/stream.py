@@ -25,7 +25,7 @@ def stream_figure(study: Study) -> str:
         for axes, (block, rows, halves) in zip(grid, panels, strict=True):
             _draw_block(axes, block, rows, halves, place)
         sizes = {(r.tokens, r.name): r.size for _, rows, _ in panels for r in rows}
-        grid[0].set_yticks(range(len(names)), [f"{name}  {sizes[t, name]}" for t, name in names])
+        grid[0].set_yticks(range(len(names)), [f"{name} ({sizes[t, name]})" for t, name in names])
         grid[0].set_ylim(len(names) - 0.4, -0.6)
         for label, (tokens, _) in zip(grid[0].get_yticklabels(), names, strict=True):
             label.set_color(COLOURS.get(tokens, INK))
@@ -50,7 +50,8 @@ def _draw_block(axes, block: str, rows: list[Lifetime], halves: int, place: dict
     for boundary in range(0, halves + 1, 2):
         axes.axvline(boundary - 0.5, color=INK, linewidth=0.5, alpha=0.35, zorder=0)
     axes.set_xlim(-1.5, halves - 0.5)
-    axes.set_xticks(range(halves), ["AM"[half % 2] for half in range(halves)])
+    ticks = ["start", *("AM"[half % 2] for half in range(halves))]
+    axes.set_xticks(range(-1, halves), ticks)
     axes.tick_params(length=0)
     axes.grid(False)
     axes.set_title({"step": "every step", "init": "before"}.get(block, block))

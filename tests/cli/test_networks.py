@@ -30,23 +30,23 @@ def _split(rng, p: int = 1) -> Split:
 
 
 def test_hidden_layers_start_with_variance_two_over_inputs():
-    (w, b), (last, _) = he_initial((400, 300, 200), seed=2)
-    assert w.var() == pytest.approx(2 / 400, rel=0.02)
-    assert last.var() == pytest.approx(1 / 300, rel=0.02)
-    assert not b.any()
+    first, last = he_initial((400, 300, 200), seed=2)
+    assert first["W"].var() == pytest.approx(2 / 400, rel=0.02)
+    assert last["W"].var() == pytest.approx(1 / 300, rel=0.02)
+    assert not first["b"].any() and not last["b"].any()
 
 
 def test_a_linear_model_starts_at_zero():
-    ((w, b),) = he_initial((3, 2), seed=0)
-    assert not w.any() and not b.any()
+    (layer,) = he_initial((3, 2), seed=0)
+    assert not layer["W"].any() and not layer["b"].any()
 
 
 def test_the_network_is_the_formula(rng):
     params = he_initial((5, 7, 3), seed=1)
-    params = [(w, rng.normal(size=b.shape)) for w, b in params]
+    first, last = ({**layer, "b": rng.normal(size=layer["b"].shape)} for layer in params)
+    params = [first, last]
     x = rng.normal(size=5)
-    (w1, b1), (w2, b2) = params
-    expected = w2 @ np.maximum(w1 @ x + b1, 0) + b2
+    expected = last["W"] @ np.maximum(first["W"] @ x + first["b"], 0) + last["b"]
     np.testing.assert_allclose(network(params, jnp.asarray(x)), expected, rtol=1e-12)
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, PyTree
 from innerloop.cli.specs import LossSpec, ModelSpec, OptimizerSpec
 from innerloop.learners import Learner, learner, squared_error
 
-Parameters = list[tuple[Float[np.ndarray, "_ _"], Float[np.ndarray, " _"]]]
+Parameters = list[dict[str, Float[np.ndarray, "..."]]]
 
 
 def he_initial(sizes: tuple[int, ...], *, seed: int) -> Parameters:
@@ -26,10 +26,10 @@ def he_initial(sizes: tuple[int, ...], *, seed: int) -> Parameters:
         seed: The seed.
 
     Returns:
-        A matrix and a bias of zeros for every layer.
+        A matrix `W` and a bias `b` of zeros for every layer.
 
     Example:
-        >>> [w.shape for w, b in he_initial((5, 3, 2), seed=0)]
+        >>> [layer["W"].shape for layer in he_initial((5, 3, 2), seed=0)]
         [(3, 5), (2, 3)]
     """
     random = np.random.default_rng(seed)
@@ -38,15 +38,15 @@ def he_initial(sizes: tuple[int, ...], *, seed: int) -> Parameters:
     if last == 0:
         scales = [0.0]
     shapes = zip(scales, sizes[1:], sizes[:-1], strict=True)
-    return [(scale * random.normal(size=(b, a)), np.zeros(b)) for scale, b, a in shapes]
+    return [{"W": scale * random.normal(size=(b, a)), "b": np.zeros(b)} for scale, b, a in shapes]
 
 
 def network(params: PyTree, x: Float[Array, " d"]) -> Float[Array, " p"]:
     """The network's prediction for one example."""
-    for weights, bias in params[:-1]:
-        x = jax.nn.relu(weights @ x + bias)
-    weights, bias = params[-1]
-    return weights @ x + bias
+    *hidden, last = params
+    for layer in hidden:
+        x = jax.nn.relu(layer["W"] @ x + layer["b"])
+    return last["W"] @ x + last["b"]
 
 
 def optimizer_of(spec: OptimizerSpec) -> optax.GradientTransformation:

@@ -9,6 +9,7 @@ from rich.text import Text
 from innerloop.report import Study
 from innerloop.report.canvas import labelled_steps
 
+PIPED_WIDTH = 140
 COLUMNS = (
     ("", "step"),
     ("", "layers"),
@@ -23,7 +24,7 @@ COLUMNS = (
 def score_table(study: Study) -> Group:
     """Scores after selected steps: the transformer's, direct training's and the yardsticks'."""
     sizes = study.sizes
-    table = Table(box=None, padding=(0, 2))
+    table = Table(box=None, padding=(0, 1))
     for above, name in COLUMNS:
         table.add_column(f"{above}\n{name}", justify="right")
     for s in labelled_steps(sizes["steps"]):
@@ -59,4 +60,4 @@ def number(score: float) -> str:
 def printer() -> Console:
     """Stdout; wide enough for a table when it goes to a file or a pipe."""
     console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+    return console if console.is_terminal else Console(highlight=False, width=PIPED_WIDTH)

@@ -6,8 +6,9 @@ from innerloop.cli.commands import Show
 from innerloop.cli.errors import UserError
 from innerloop.cli.printout import printer
 from innerloop.compiler import load
+from innerloop.compiler.anatomy import Anatomy
 
-HEADER = ("block", "layer", "part", "size", "computes", "reads", "writes", "from")
+HEADER = ("part", "size", "computes", "reads", "writes", "from")
 
 
 def show(command: Show) -> int:
@@ -33,30 +34,34 @@ def show(command: Show) -> int:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise UserError(" ".join(str(error).split())) from None
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in HEADER:
-        table.add_column(name, justify="right" if name in ("layer", "size") else "left")
-    before = ""
-    for row in model.anatomy().rows:
-        if before not in ("", row.block):
-            table.add_section()
-        before = row.block
-        table.add_row(
-            row.block,
-            str(row.layer),
-            row.kind,
-            str(row.size),
-            row.computes,
-            ", ".join(row.reads),
-            ", ".join(row.writes),
-            row.source,
-        )
     console = printer()
     console.print(
         f"{path}: {model.depth} layers, width {model.width}; {model.steps} steps on {model.d} "
         f"covariates and {model.p} targets, {model.dtype}",
         soft_wrap=True,
     )
-    console.print(table)
+    console.print(anatomy_table(model.anatomy()))
     console.print(str(model.certificate), markup=False, soft_wrap=True)
     return 0
+
+
+def anatomy_table(anatomy: Anatomy) -> Table:
+    """A row for each head and group of neurons, under a heading for each layer of each block."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in HEADER:
+        justify = "right" if name == "size" else "left"
+        table.add_column(name, justify=justify, no_wrap=name in ("part", "from"))
+    heading = ""
+    for part in anatomy.rows:
+        if heading != (heading := f"{part.block}, layer {part.layer}"):
+            table.add_row()
+            table.add_row(heading, style="bold")
+        table.add_row(
+            part.kind,
+            str(part.size),
+            part.computes,
+            ", ".join(part.reads),
+            ", ".join(part.writes),
+            part.source.split("  ")[0],
+        )
+    return table

@@ -22,7 +22,7 @@ CAPTIONS = {
     "stream": "Each row is a named subspace with its number of coordinates; a bar spans the "
     "half-layers (A attention, M MLP) in which it holds a live value. Coordinates are reused once "
     "a value is dead."
-    f' <span class="key"><i style="background:{DATA}"></i>data tokens</span>'
+    f'<br><span class="key"><i style="background:{DATA}"></i>data tokens</span>'
     f' <span class="key"><i style="background:{REGISTER}"></i>register tokens</span>',
 }
 
@@ -93,7 +93,7 @@ def _section(study: Study) -> str:
             "<h3>The residual stream</h3>",
             _figure(stream_figure(study), CAPTIONS["stream"]) if study.lifetimes else "",
             "<h3>Certificate</h3>",
-            f"<pre>{escape(study.certificate)}\n\nthis run: {escape(study.check)}</pre>",
+            f"<pre>{escape(study.certificate)}\n\n{escape(study.check)}</pre>",
             _anatomy(study),
         ]
     )

@@ -61,10 +61,11 @@ def _draw_scores(axes, study: Study) -> None:
         starts = " and ".join(f"{direct[0]:.2f} ({name})" for name, _, direct, _ in runs)
         axes.annotate(
             f"before the first step: {starts}, below the axis",
-            (0.0, 0.0),
+            (1.0, 0.0),
             xycoords="axes fraction",
-            xytext=(28, 8),
+            xytext=(-6, 8),
             textcoords="offset points",
+            ha="right",
             fontsize=8.5,
             color=QUIET,
         )

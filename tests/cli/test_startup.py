@@ -1,8 +1,8 @@
 """`innerloop --help` answers before anyone could wonder: it must not wait for JAX."""
 
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -28,11 +28,13 @@ def test_help_imports_nothing_heavy(words):
 
 
 def test_help_answers_in_less_than_three_tenths_of_a_second():
+    """Measured in processor time, so that other work on the machine does not count."""
     took = []
-    while min(took, default=1.0) >= 0.3 and len(took) < 15:  # other work on the machine adds time
-        before = time.perf_counter()
+    while min(took, default=1.0) >= 0.3 and len(took) < 10:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         _python("-m", "innerloop.cli", "--help")
-        took.append(time.perf_counter() - before)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) < 0.3, took
 
 

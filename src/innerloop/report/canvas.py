@@ -92,7 +92,7 @@ def spread(places: Sequence[float] | np.ndarray, gap: float) -> Float[np.ndarray
     order = np.argsort(places, kind="stable")
     groups: list[list[float]] = []
     for place in np.asarray(places, float)[order]:
-        groups.append([place, 1])
+        groups.append([float(place), 1.0])
         while len(groups) > 1 and _overlap(groups[-2], groups[-1], gap):
             (a, m), (b, n) = groups[-2:]
             groups[-2:] = [[(a * m + b * n) / (m + n), m + n]]
@@ -104,4 +104,4 @@ def spread(places: Sequence[float] | np.ndarray, gap: float) -> Float[np.ndarray
 
 def _overlap(below: list[float], above: list[float], gap: float) -> bool:
     reach = gap * ((below[1] - 1) / 2 + (above[1] - 1) / 2 + 1)
-    return above[0] - below[0] < reach
+    return bool(above[0] - below[0] < reach)

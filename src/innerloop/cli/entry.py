@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import tyro
 
@@ -26,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     if argv == ["--version"]:
+        from importlib.metadata import version
+
         sys.stdout.write(f"innerloop {version('innerloop')}\n")
         return 0
     command = tyro.cli(Demo | Learn | Show, prog="innerloop", description=DESCRIPTION, args=argv)

@@ -23,6 +23,7 @@ from innerloop.models import MLP, Attention, Block
 from innerloop.tokens import REGISTER_ROLE
 
 Layer = tuple[list[Wired], list[Wired]]
+_EVERY = np.iinfo(np.int32).max
 
 
 class Ramps(NamedTuple):
@@ -33,7 +34,8 @@ class Ramps(NamedTuple):
         low: `(l, q)`, where the ramp begins.
         high: `(l, q)`, where it ends; equal to `low` for padding.
         jump: `(l, q)`, where the jump itself is; there it is exact.
-        registers: `(l, q)`, whether registers are read, or else data tokens.
+        registers: `(l, q)`, how many registers are read, or 0 for data tokens.
+        outside: `(l, q)`, whether the interval lies beyond the domain of a spline.
     """
 
     rows: np.ndarray
@@ -41,6 +43,7 @@ class Ramps(NamedTuple):
     high: np.ndarray
     jump: np.ndarray
     registers: np.ndarray
+    outside: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -200,13 +203,15 @@ def _ramps(layers: Sequence[tuple[Allocation, Layer]], width: int) -> Ramps:
     l = len(layers)  # noqa: E741
     rows = np.zeros((l, q, width))
     low, high, jump = (np.zeros((l, q)) for _ in range(3))
-    registers = np.zeros((l, q), bool)
+    registers, outside = np.zeros((l, q), np.int32), np.zeros((l, q), bool)
     for i, (row, (allocation, _)) in enumerate(zip(found, layers, strict=True)):
         start = 0
         for ramp in row:
             here = slice(start, start + ramp.base.size)
             rows[i, here] = rows_of(ramp.base, allocation, width).toarray()
             low[i, here], high[i, here], jump[i, here] = ramp.low, ramp.high, ramp.jump
-            registers[i, here] = ramp.base.tokens == "register"
+            if ramp.base.tokens == "register":
+                registers[i, here] = ramp.rows or _EVERY
+            outside[i, here] = ramp.outside
             start = here.stop
-    return Ramps(rows, low, high, jump, registers)
+    return Ramps(rows, low, high, jump, registers, outside)

@@ -5,6 +5,7 @@ trace -> lower -> interpolate -> neurons -> wire -> schedule -> allocate -> asse
 Each pass is a pure function between immutable values, in the file of its name.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,13 +15,15 @@ import numpy as np
 from innerloop.compiler.allocate import Subspace, allocate, lasting
 from innerloop.compiler.anatomy import anatomy_of
 from innerloop.compiler.assemble import Ramps, assemble, rows_of
-from innerloop.compiler.certificate import Certificate
+from innerloop.compiler.certificate import Approximation, Certificate
 from innerloop.compiler.compiled import Compiled, Sections
 from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Apply, Gate, Program
 from innerloop.compiler.neurons import Expansion
 from innerloop.compiler.programs import Programs, lower
 from innerloop.compiler.schedule import Deadlock, Schedule, schedule
+from innerloop.compiler.smooth import smooth_functions
+from innerloop.compiler.splines import Spline
 from innerloop.compiler.trace import trace
 from innerloop.compiler.wiring import wire
 from innerloop.learners import Learner
@@ -90,11 +93,19 @@ def compile(  # noqa: A001 (the verb of this library)
     target = Target(attention, mlp, dtype)
     with jax.enable_x64(True):
         programs = lower(trace(learner, like), steps)
-    return _built(programs, steps, target)
+        splines, approximations = smooth_functions(
+            programs, like, steps, tolerance=tolerance, degree=2 if mlp == "reglu" else 1
+        )
+    return _built(programs, steps, target, splines, approximations)
 
 
-def _built(programs: Programs, steps: int, target: Target) -> Compiled:
-    ramps = _RAMPS[target.dtype]
+def _built(
+    programs: Programs,
+    steps: int,
+    target: Target,
+    splines: Mapping[Atom, Spline],
+    approximations: tuple[Approximation, ...],
+) -> Compiled:
     flags, state = programs.state.flags, programs.state
     fixed = lasting([flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks])
     begins_at_once = not programs.init.operations
@@ -105,7 +116,7 @@ def _built(programs: Programs, steps: int, target: Target) -> Compiled:
         blocks = [programs.init, *blocks]
     allocations = []
     for program in blocks:
-        plan = _planned(program, programs, ramps, float(np.finfo(target.dtype).eps))
+        plan = _planned(program, programs, target, splines)
         allocations.append(allocate(plan, program.block, fixed, wipe=program.block != "read-out"))
     width = max(allocation.width for allocation in allocations)
     assembled = assemble(allocations, width, mlp=target.mlp, dtype=target.dtype)
@@ -129,16 +140,18 @@ def _built(programs: Programs, steps: int, target: Target) -> Compiled:
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        _certificate(blocks, target, ramps),
+        _certificate(blocks, target, approximations),
     )
 
 
 def _planned(
-    program: Program, programs: Programs, ramps: tuple[float, float], resolution: float
+    program: Program, programs: Programs, target: Target, splines: Mapping[Atom, Spline]
 ) -> Schedule:
     """One block as a schedule."""
     flags = programs.state.flags
-    operations = Expansion(flags, *ramps, resolution).expand(program.operations)
+    resolution = float(np.finfo(target.dtype).eps)
+    expansion = Expansion(flags, *_RAMPS[target.dtype], resolution, splines)
+    operations = expansion.expand(program.operations)
     try:
         return schedule(wire(operations, program.writes, program.output, flags))
     except Deadlock:
@@ -178,10 +191,12 @@ def _beginning(
 
 
 def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
-    return Ramps(*(leaf if leaf.dtype == bool else leaf.astype(dtype) for leaf in ramps))
+    return Ramps(*(leaf.astype(dtype) if leaf.dtype == np.float64 else leaf for leaf in ramps))
 
 
-def _certificate(blocks: list[Program], target: Target, ramps: tuple[float, float]) -> Certificate:
+def _certificate(
+    blocks: list[Program], target: Target, approximations: tuple[Approximation, ...]
+) -> Certificate:
     operations = [o for program in blocks for o in program.operations]
     gates = [
         o
@@ -189,4 +204,5 @@ def _certificate(blocks: list[Program], target: Target, ramps: tuple[float, floa
         if isinstance(o, Gate)
         or (isinstance(o, Apply) and o.function.pieces is not None and o.function.pieces.jumps())
     ]
-    return Certificate(target.dtype, len(operations), (), len(gates), *ramps)
+    exact = len(operations) - len(approximations)
+    return Certificate(target.dtype, exact, approximations, len(gates), *_RAMPS[target.dtype])

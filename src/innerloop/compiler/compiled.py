@@ -19,14 +19,15 @@ from innerloop.compiler.allocate import Subspace
 from innerloop.compiler.anatomy import Anatomy
 from innerloop.compiler.assemble import Ramps
 from innerloop.compiler.certificate import Certificate
+from innerloop.compiler.runner import Runner, runner_of
 from innerloop.models import Transformer, visit
 from innerloop.precision import holds_numpy, in_precision, is_traced
 from innerloop.prompts import Prompt
 from innerloop.tokens import CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE, data_tokens
 
 
-class RampWarning(UserWarning):
-    """A pre-activation fell inside a ramp: the prediction may differ from the learner's."""
+class RunWarning(UserWarning):
+    """The certificate does not cover a run: the prediction may differ from the learner's."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +46,34 @@ class RunReport:
 
     Args:
         ramp_hits: How many pre-activations fell inside the ramp of a jump.
-        widest: The layer with the most of them, from 1; 0 if there is none.
+        outside: How many arguments of smooth functions fell outside the certified domain.
+        layer: The layer with the most of either, from 1; 0 if there is none.
         finite: Whether all predictions are finite.
     """
 
     ramp_hits: int
-    widest: int
+    outside: int
+    layer: int
     finite: bool
 
     @property
     def ok(self) -> bool:
         """Whether the certificate covers this run."""
-        return self.ramp_hits == 0 and self.finite
+        return self.ramp_hits == 0 and self.outside == 0 and self.finite
 
     def __str__(self) -> str:
         if not self.finite:
             return "the predictions are not finite: the learner itself diverges on this prompt"
+        found = []
         if self.ramp_hits:
-            return (
-                f"{self.ramp_hits} pre-activations fell inside the ramp of a jump, "
-                f"most of them in layer {self.widest}"
+            found.append(f"{self.ramp_hits} pre-activations fell inside the ramp of a jump")
+        if self.outside:
+            found.append(
+                f"{self.outside} arguments of smooth functions fell outside the certified domain"
             )
-        return "no pre-activation fell inside a ramp"
+        if not found:
+            return "the certificate covers this run: no ramp was met, no domain was left"
+        return f"{' and '.join(found)}, most of them in layer {self.layer}"
 
 
 class Compiled(eqx.Module):
@@ -141,11 +148,14 @@ class Compiled(eqx.Module):
         """What every head and every group of neurons computes, reads and writes."""
         return self.parts
 
-    def __call__(self, prompt: Prompt) -> Float[Array | np.ndarray, "m p"]:
+    def __call__(
+        self, prompt: Prompt, *, dense: bool = False
+    ) -> Float[Array | np.ndarray, "m p"]:
         """The predictions at the queries after the last step.
 
         Args:
             prompt: Any number of context examples and queries.
+            dense: Whether to multiply by every weight, zeros included.
 
         Returns:
             Predictions `(m, p)`; numpy where the prompt holds numpy arrays.
@@ -153,37 +163,53 @@ class Compiled(eqx.Module):
         Raises:
             ValueError: If the prompt's covariates or targets are not those of `like`.
         """
-        predictions, hits = self._run(prompt)
-        if not is_traced((predictions, prompt)) and int(np.sum(hits)):
+        predictions, hits = self._run(prompt, dense)
+        if not is_traced((predictions, prompt)) and np.any(np.asarray(hits)):
             report = _report(predictions, hits)
-            warnings.warn(f"{report}; see model.check(prompt).", RampWarning, stacklevel=2)
+            warnings.warn(f"{report}; see model.check(prompt).", RunWarning, stacklevel=2)
         return predictions
 
-    def check(self, prompt: Prompt) -> RunReport:
-        """Runs a prompt and says whether the certificate covers it."""
-        return _report(*self._run(prompt))
+    def check(self, prompt: Prompt, *, dense: bool = False) -> RunReport:
+        """Runs a prompt and says whether the certificate covers it.
 
-    def iterates(self, prompt: Prompt) -> Float[Array | np.ndarray, "s m p"]:
+        A pre-activation that reaches no prediction is not computed and not counted, unless `dense`.
+        """
+        return _report(*self._run(prompt, dense))
+
+    def iterates(
+        self, prompt: Prompt, *, dense: bool = False
+    ) -> Float[Array | np.ndarray, "s m p"]:
         """The predictions after 0, 1, ..., `steps` steps, each read by the read-out's layers.
 
         Args:
             prompt: Any number of context examples and queries.
+            dense: Whether to multiply by every weight, zeros included.
 
         Returns:
             Predictions `(steps + 1, m, p)`.
         """
         self._check_prompt(prompt)
-        run = functools.partial(_iterates, self.sections)
-        return self._in_precision(run, prompt)
+        runner = None if dense else self._runner()
+        every_weight = functools.partial(_iterates, self.sections, *self._weights)
+        return self._in_precision(runner.iterates if runner else every_weight, prompt)
 
-    def _run(self, prompt: Prompt):
+    def _run(self, prompt: Prompt, dense: bool):
         self._check_prompt(prompt)
-        return self._in_precision(_predictions, prompt)
+        runner = None if dense else self._runner()
+        every_weight = functools.partial(_predictions, *self._weights)
+        return self._in_precision(runner.predictions if runner else every_weight, prompt)
+
+    @property
+    def _weights(self):
+        return self.transformer, self.embed, self.registers, self.unembed, self.ramps
+
+    def _runner(self) -> Runner | None:
+        sections = self.sections
+        return runner_of(self, *self._weights, sections.init, sections.step, sections.steps)
 
     def _in_precision(self, function, prompt: Prompt):
         cast = jax.tree.map(lambda leaf: _as_dtype(leaf, self.dtype), prompt)
-        arrays = self.transformer, self.embed, self.registers, self.unembed, self.ramps
-        out = in_precision(lambda p: function(*arrays, p), self.dtype, cast)
+        out = in_precision(function, self.dtype, cast)
         traced = is_traced(prompt)
         return out if traced or not holds_numpy(prompt) else jax.tree.map(np.asarray, out)
 
@@ -216,13 +242,16 @@ def _predictions(transformer, embed, registers, unembed, ramps: Ramps, prompt: P
     """Predictions at the queries, and ramp hits layer by layer."""
     stream, roles = _tokens(embed, registers, prompt)
 
-    is_register = jnp.asarray(roles)[:, None] == REGISTER_ROLE
+    is_register = roles == REGISTER_ROLE
+    row = jnp.asarray(np.cumsum(is_register) - 1)[:, None]
 
     def hits(stream, layer):
-        here = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype)[layer], ramps)
-        value = stream @ here.rows.T.astype(stream.dtype)
+        here = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype)[layer, None], ramps)
+        value = stream @ here.rows[0].T.astype(stream.dtype)
         inside = (here.low < value) & (value < here.high) & (value != here.jump)
-        return jnp.sum(inside & (is_register == here.registers))
+        counted = jnp.where(is_register[:, None], row < here.registers, here.registers == 0)
+        met = inside & counted
+        return jnp.stack([jnp.sum(met & ~here.outside), jnp.sum(met & here.outside)])
 
     order = np.asarray(transformer.order, np.int32)
     stream, counts = visit(transformer.blocks, order, stream, roles, prompt.n, hits)
@@ -257,6 +286,7 @@ def _iterates(
 
 def _report(predictions: Array | np.ndarray, hits: Array | np.ndarray) -> RunReport:
     counts = np.asarray(hits)
-    total = int(counts.sum())
-    layer = int(counts.argmax()) + 1 if total else 0
-    return RunReport(total, layer, bool(np.isfinite(np.asarray(predictions)).all()))
+    ramp_hits, outside = (int(total) for total in counts.reshape(-1, 2).sum(axis=0))
+    layer = int(counts.sum(axis=1).argmax()) + 1 if ramp_hits or outside else 0
+    finite = bool(np.isfinite(np.asarray(predictions)).all())
+    return RunReport(ramp_hits, outside, layer, finite)

@@ -91,12 +91,15 @@ class Form:
     def stack(forms: Iterable["Form"]) -> "Form":
         """Forms one above the other."""
         forms = list(forms)
-        sizes = [form.size for form in forms]
-        starts = np.cumsum([0, *sizes])
-        total = Form.zero(forms[0].tokens, int(starts[-1]))
-        for form, start in zip(forms, starts, strict=False):
-            total = total + form.mapped(eye_at(total.size, form.size, int(start)))
-        return total
+        total = sum(form.size for form in forms)
+        atoms = dict.fromkeys(atom for form in forms for atom in form.terms)
+        terms = {
+            atom: matrix(
+                sp.vstack([form.terms.get(atom, matrix((form.size, atom.size))) for form in forms])
+            )
+            for atom in atoms
+        }
+        return Form(forms[0].tokens, total, terms)
 
     def mapped(self, weights: Matrix) -> "Form":
         """`weights @ form`."""

@@ -68,6 +68,17 @@ class Piecewise:
                 found.append((t, self.at[i] - left, right - self.at[i]))
         return found
 
+    def lowered(self, steps: Sequence[tuple[float, float, float]]) -> "Piecewise":
+        """The continuous function that is left when these jumps are taken out."""
+        lifts = np.zeros(len(self.slopes))
+        for knot, left, right in steps:
+            lifts[np.searchsorted(self.knots, knot, side="right") :] += left + right
+        intercepts = tuple(float(b - lift) for b, lift in zip(self.intercepts, lifts, strict=True))
+        if self.is_constant_by_piece:
+            return Piecewise.affine(0.0, intercepts[0])
+        at = tuple(self.slopes[i] * t + intercepts[i] for i, t in enumerate(self.knots))
+        return Piecewise(self.knots, self.slopes, intercepts, at).simplified()
+
     def after_affine(self, slope: float, offset: float) -> "Piecewise":
         """The function of `slope * x + offset`."""
         knots = [(t - offset) / slope for t in self.knots]
@@ -129,6 +140,7 @@ def _crossings(f: Piecewise, g: Piecewise) -> list[float]:
     return found
 
 
+_SINGULAR = 100.0
 _LINEAR = {"add", "sub", "add_any"}
 _TURNING = {"abs", "sign"}
 _ORDERED = {"max", "min", "lt", "le", "gt", "ge", "eq", "ne"}
@@ -223,6 +235,7 @@ class Function:
         specials: Where a smooth function may have a kink or a jump.
         name: What the certificate and the anatomy call it.
         key: Equal for functions known to be equal.
+        coefficients: Of a polynomial, the constant first; None for other functions.
     """
 
     evaluate: Callable[[np.ndarray], np.ndarray]
@@ -230,6 +243,7 @@ class Function:
     specials: tuple[float, ...] = ()
     name: str = ""
     key: Hashable = None
+    coefficients: tuple[float, ...] | None = None
 
     @staticmethod
     def affine(slope: float, intercept: float = 0.0) -> "Function":
@@ -239,7 +253,45 @@ class Function:
     @staticmethod
     def exact(pieces: Piecewise, name: str = "") -> "Function":
         """A piecewise-linear function."""
-        return Function(pieces, pieces, pieces.knots, name, pieces)
+        line = (*pieces.intercepts, *pieces.slopes) if pieces.is_affine else None
+        return Function(pieces, pieces, pieces.knots, name, pieces, line)
+
+    def jumps(self) -> list[tuple[float, float, float]]:
+        """`(t, at - left, right - at)` wherever the function is not continuous.
+
+        A guarded singularity, `where(x > 0, rsqrt(x), 0)`, is none: its domain keeps away from it.
+        """
+        if self.pieces is not None:
+            return self.pieces.jumps()
+        found = []
+        for t in self.specials:
+            near = 1e-11 * max(1.0, abs(t))
+            with np.errstate(all="ignore"):
+                left, at, right = np.asarray(
+                    self.evaluate(np.array([t - near, t, t + near])), np.float64
+                )
+            size = max(1.0, abs(left), abs(right)) * 1e-9
+            singular = not max(abs(at - left), abs(right - at)) < _SINGULAR
+            if not singular and max(abs(at - left), abs(right - at)) > size:
+                found.append((t, float(at - left), float(right - at)))
+        return found
+
+    def without_jumps(self) -> tuple["Function", list[tuple[float, float, float]]]:
+        """A continuous function, and the jumps that were taken out of it."""
+        steps = self.jumps()
+        if not steps:
+            return self, steps
+        if self.pieces is not None:
+            return Function.exact(self.pieces.lowered(steps), "continuous"), steps
+
+        def continuous(x: np.ndarray) -> np.ndarray:
+            y = np.asarray(self.evaluate(x), np.float64)
+            for t, left, right in steps:
+                y = y - left * (x >= t) - right * (x > t)
+            return y
+
+        key = ("continuous", self.key)
+        return Function(continuous, None, self.specials, self.name, key), steps
 
     @staticmethod
     def of_operation(
@@ -262,7 +314,39 @@ class Function:
             tuple(sorted(specials)),
             _name_of(name, inputs, None),
             (name, settings, *(f.key for f in inputs)),
+            _polynomial(name, inputs, settings),
         )
+
+
+def _polynomial(name: str, inputs: Sequence[Function], settings: str) -> tuple[float, ...] | None:
+    """The coefficients of an operation on polynomials, or None."""
+    known = [f.coefficients for f in inputs if f.coefficients is not None]
+    if len(known) != len(inputs):
+        return None
+    polynomials = [np.polynomial.Polynomial(c) for c in known]
+    match name:
+        case "add" | "add_any":
+            result = polynomials[0] + polynomials[1]
+        case "sub":
+            result = polynomials[0] - polynomials[1]
+        case "neg":
+            result = -polynomials[0]
+        case "mul":
+            result = polynomials[0] * polynomials[1]
+        case "square":
+            result = polynomials[0] ** 2
+        case "integer_pow" if settings in _POWERS:
+            result = polynomials[0] ** _POWERS[settings]
+        case "div" if polynomials[1].degree() == 0:
+            result = polynomials[0] / polynomials[1].coef[0]
+        case "copy" | "convert_element_type" | "stop_gradient":
+            result = polynomials[0]
+        case _:
+            return None
+    return tuple(float(c) for c in result.trim().coef)
+
+
+_POWERS = {f"[('y', '{n}')]": n for n in range(1, 5)}
 
 
 def _name_of(name: str, inputs: Sequence[Function], pieces: Piecewise | None) -> str:

@@ -37,11 +37,12 @@ class Head:
 
 @dataclass(frozen=True, eq=False)
 class Apply:
-    """A scalar function of each entry of a form."""
+    """A scalar function of each entry of a form; on registers, of the first `rows` of them."""
 
     out: Atom
     base: Form
     function: Function
+    rows: int | None = None
 
     @property
     def reads(self) -> tuple[Form, ...]:
@@ -158,11 +159,20 @@ class Graph:
         identity = ("head", query.key, key.key, value.key, mean, kernel)
         return self._once(identity, Head(out, query, key, value, mean, kernel, label))
 
-    def apply(self, base: Form, function: Function, *, source: str, replicated: bool) -> Atom:
-        """The atom that holds a scalar function of `base`."""
+    def apply(
+        self,
+        base: Form,
+        function: Function,
+        *,
+        source: str,
+        replicated: bool,
+        rows: int | None = None,
+    ) -> Atom:
+        """The atom that holds a scalar function of `base`, on the first `rows` registers."""
         label = function.name or "f"
         out = Atom(label, base.tokens, base.size, replicated, source)
-        return self._once(("apply", base.key, function.key), Apply(out, base, function))
+        identity = ("apply", base.key, function.key, rows)
+        return self._once(identity, Apply(out, base, function, rows))
 
     def product(self, left: Form, right: Form, *, source: str, replicated: bool = False) -> Atom:
         """The atom that holds an entrywise product."""

@@ -10,24 +10,37 @@ and no large number is ever added to a small one. A jump whose value itself is n
 Axes: `s` size of a form, `f` neurons.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import scipy.sparse as sp
 
 from innerloop.compiler.forms import Atom, Form, Matrix, eye, matrix
 from innerloop.compiler.functions import Piecewise
 from innerloop.compiler.graph import Apply, Flags, Gate, Head, Operation, Product
+from innerloop.compiler.splines import Spline
 
 
 @dataclass(frozen=True, eq=False)
 class Ramp:
-    """Where a jump is replaced by a ramp: `low < base < high`, except at the jump itself."""
+    """Where a group of neurons is not exact: `low < base < high`, except at the jump itself.
+
+    Args:
+        base: What is looked at.
+        low: Where the interval begins.
+        high: Where it ends.
+        jump: The point in it at which the neurons are exact; NaN if there is none.
+        outside: Whether the interval is what lies beyond the domain of a spline.
+        rows: How many registers count; None for all tokens.
+    """
 
     base: Form
     low: float
     high: float
-    jump: float
+    jump: float = float("nan")
+    outside: bool = False
+    rows: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,12 +89,14 @@ class Expansion:
         ramp: The width of the ramp that replaces a jump in a gate.
         step_ramp: The width of the ramp of a jump whose value is needed.
         resolution: The relative spacing of numbers in the target's precision.
+        splines: What stands in for smooth functions.
     """
 
     flags: Flags
     ramp: float
     step_ramp: float
     resolution: float
+    splines: Mapping[Atom, Spline] = field(default_factory=dict)
     _bits: dict[tuple, Atom] = field(default_factory=dict)
     _relus: dict[tuple, Atom] = field(default_factory=dict)
 
@@ -106,6 +121,8 @@ class Expansion:
         return expanded
 
     def _apply(self, operation: Apply) -> list[Neurons]:
+        if operation.out in self.splines:
+            return self._spline(operation, self.splines[operation.out])
         pieces = operation.function.pieces
         assert pieces is not None, "smooth functions are interpolated before they are expanded"
         base = operation.base
@@ -126,6 +143,29 @@ class Expansion:
                 for t, left, right in pieces.jumps()
             )
             made.append(Neurons(operation.out, gate, None, weights, operation.out.name, ramps))
+        return made
+
+    def _spline(self, operation: Apply, spline: Spline) -> list[Neurons]:
+        base, out = operation.base, operation.out
+        straight = base.scaled(spline.slope) + self._ones(base, spline.intercept)
+        made = [Neurons(out, None, straight, eye(base.size), f"{out.name}, straight part")]
+        if not spline.knots.size:
+            return made
+        count, every = spline.knots.size, eye(base.size)
+        distance = base.mapped(matrix(sp.kron(np.full((count, 1), float(spline.facing)), every)))
+        starts = np.repeat(-spline.facing * spline.knots, base.size)
+        distance = distance + self.flags.constant(base.tokens, starts)
+        beyond = (
+            Ramp(base, -np.inf, spline.low, outside=True, rows=operation.rows),
+            Ramp(base, spline.high, np.inf, outside=True, rows=operation.rows),
+        )
+        value, weights = None, matrix(sp.kron(spline.linear[None], every))
+        if spline.quadratic.any():
+            bends = distance.scaled(np.repeat(spline.quadratic, base.size))
+            rises = self.flags.constant(base.tokens, np.repeat(spline.linear, base.size))
+            value, weights = bends + rises, matrix(sp.kron(np.ones((1, count)), every))
+        gate = distance
+        made.append(Neurons(out, gate, value, weights, out.name, beyond))
         return made
 
     def _ones(self, form: Form, value: float) -> Form:

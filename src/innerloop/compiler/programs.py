@@ -14,6 +14,7 @@ from innerloop.compiler.graph import Flags, Graph, Program
 from innerloop.compiler.lower import Lowering
 from innerloop.compiler.lower.layout import as_local, row_form
 from innerloop.compiler.lower.shared import Context, NeedsRegisters
+from innerloop.compiler.shifts import shift_cancels
 from innerloop.compiler.states import State, place_state
 from innerloop.compiler.trace import Leaf, Traced
 from innerloop.compiler.values import Local, Unknown, Value, canonical
@@ -63,11 +64,12 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
             raise NeedsRegisters(rows)
     state = place_state(traced, begun[: len(traced.shared)], steps, flags, x, y)
 
-    step = Lowering(Context(Graph(flags), steps))
+    cancels = shift_cancels(traced)
+    step = Lowering(Context(Graph(flags), steps, shift_cancels=cancels))
     leaves = (*traced.shared, *traced.local)
     after = step.run(traced.step, [*state.values(leaves), *given])
     clocks = step.context.clocks
-    read = Lowering(Context(Graph(flags), steps))
+    read = Lowering(Context(Graph(flags), steps, shift_cancels=cancels))
     prediction = read.run(traced.predict, [*state.values(leaves, last=True), given[0]])[0]
 
     refusals = [r for lowering in (start, step, read) for r in lowering.refusals]

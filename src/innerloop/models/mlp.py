@@ -36,12 +36,12 @@ class MLP(eqx.Module):
 
     def __call__(self, tokens: Float[Array, "t r"]) -> Float[Array, "t r"]:
         """What the neurons add to the residual stream."""
-        hidden = tokens @ self.W_in.T + self.b_in
+        hidden = tokens @ self.W_in.T + self.b_in[None]
         match self.activation:
             case "reglu":
-                hidden = hidden * jax.nn.relu(tokens @ self.W_gate.T + self.b_gate)
+                hidden = hidden * jax.nn.relu(tokens @ self.W_gate.T + self.b_gate[None])
             case "relu":
                 hidden = jax.nn.relu(hidden)
             case _:
                 hidden = jax.nn.gelu(hidden)
-        return hidden @ jnp.swapaxes(self.W_out, -1, -2) + self.b_out
+        return hidden @ jnp.swapaxes(self.W_out, -1, -2) + self.b_out[None]

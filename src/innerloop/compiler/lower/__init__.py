@@ -21,6 +21,7 @@ from innerloop.compiler.lower.elementwise import (
     SMOOTH,
     lower_elementwise,
 )
+from innerloop.compiler.lower.extremes import lower_extreme
 from innerloop.compiler.lower.layout import settle
 from innerloop.compiler.lower.reduction import (
     divided_by_count,
@@ -92,6 +93,8 @@ RULES: dict[str, Rule] = {
     "attend": lower_attend,
     "reduce_sum": _lower_reduce_sum,
     "cumsum": _lower_linear,
+    "reduce_max": lower_extreme,
+    "reduce_min": lower_extreme,
 }
 
 _INSTEAD = {

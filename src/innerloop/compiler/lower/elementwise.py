@@ -15,9 +15,10 @@ from innerloop.compiler.errors import Refused
 from innerloop.compiler.forms import Form, matrix
 from innerloop.compiler.functions import Function
 from innerloop.compiler.lower.layout import as_local, as_shared, clocked, row_form, settle
-from innerloop.compiler.lower.products import multiplied, negated, scaled
+from innerloop.compiler.lower.numeric import numeric
+from innerloop.compiler.lower.products import chosen_factor, multiplied, negated, scaled
 from innerloop.compiler.lower.shared import Context
-from innerloop.compiler.lower.structure import bind, summed
+from innerloop.compiler.lower.structure import moved, summed
 from innerloop.compiler.values import (
     Local,
     Pending,
@@ -98,17 +99,11 @@ def fused(eqn, operands: list[Unary], shape: Shape) -> Pending | None:
         return None
     function = Function.of_operation(
         eqn.primitive.name,
-        lambda *arrays: bind(eqn, *_typed(eqn, arrays)),
+        numeric(eqn),
         [unary.function for unary in operands],
         str(sorted((k, str(v)) for k, v in eqn.params.items())),
     )
     return Pending(bases[0].base, function, shape, all(u.replicated for u in bases))
-
-
-def _typed(eqn, arrays: tuple[np.ndarray, ...]) -> list[np.ndarray]:
-    """Numbers in the types that the primitive was traced with."""
-    broadcast = np.broadcast_arrays(*arrays)
-    return [np.asarray(a).astype(v.aval.dtype) for a, v in zip(broadcast, eqn.invars, strict=True)]
 
 
 def where_it_lives(inputs: list[Value]) -> str:
@@ -119,6 +114,7 @@ def where_it_lives(inputs: list[Value]) -> str:
 def lower_elementwise(eqn, inputs: list[Value], context: Context) -> list[Value]:
     """Any elementwise primitive."""
     shape, name = eqn.outvars[0].aval.shape, eqn.primitive.name
+    inputs = [_widened(value, shape, context) for value in inputs]
     linear = _linear(name, inputs, shape, context)
     if linear is not None:
         return [linear]
@@ -132,11 +128,20 @@ def lower_elementwise(eqn, inputs: list[Value], context: Context) -> list[Value]
         name in ("mul", "integer_pow", "square")
         and pending is not None
         and pending.function.pieces is None
+        and pending.function.coefficients is None
         and all(unary.function.pieces is not None for unary in known)
     )
     if pending is not None and not exact_product:
         return [pending]
     return [_reduced(eqn, inputs, shape, tokens, context)]
+
+
+def _widened(value: Value, shape: Shape, context: Context) -> Value:
+    """The value with its axes of length one stretched; scalars stay scalars."""
+    if value.shape == shape or size(value.shape) == 1:
+        return value
+    positions = np.arange(size(value.shape)).reshape(value.shape)
+    return moved(value, np.broadcast_to(positions, shape), context)
 
 
 def _linear(name: str, inputs: list[Value], shape: Shape, context: Context) -> Value | None:
@@ -181,14 +186,15 @@ def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: str, context: Conte
             inverse = Static(1.0 / np.asarray(second.array, float), second.varying)
             return multiplied(first, inverse, shape, tokens, context)
         case "div":
-            reciprocal = _of_one(_reciprocal(), second, shape, tokens, context)
+            own = second.shape if size(second.shape) == 1 else shape
+            reciprocal = _of_one(_reciprocal(), second, own, tokens, context)
             return multiplied(first, reciprocal, shape, tokens, context)
         case "max" | "min":
-            return _extreme(name, first, second, shape, tokens, context)
+            return extreme(name, first, second, shape, tokens, context)
         case "clamp":
             low, value, high = inputs
-            raised = _extreme("max", value, low, shape, tokens, context)
-            return _extreme("min", raised, high, shape, tokens, context)
+            raised = extreme("max", value, low, shape, tokens, context)
+            return extreme("min", raised, high, shape, tokens, context)
         case "and":
             return multiplied(first, second, shape, tokens, context)
         case "or":
@@ -209,7 +215,7 @@ def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: str, context: Conte
         unary = of_one_variable(difference, shape, tokens, context)
         assert unary is not None and unary.base is not None
         compared = [unary.function, Function.affine(0.0, 0.0)]
-        step = Function.of_operation(name, lambda *a: bind(eqn, *_typed(eqn, a)), compared)
+        step = Function.of_operation(name, numeric(eqn), compared)
         return Pending(unary.base, step, shape, unary.replicated)
     raise Refused(
         f"`{name}` of several variables has no lowering.",
@@ -224,7 +230,7 @@ def _flat(value: Value, tokens: str, context: Context) -> Value:
     return settle(value, context)
 
 
-def _difference(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
+def minus(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
     return summed(
         [_flat(a, tokens, context), negated(_flat(b, tokens, context), context)], shape, context
     )
@@ -276,11 +282,11 @@ def _power(value: Value, n: int, shape: Shape, tokens: str, context: Context) ->
     return multiplied(square, value, shape, tokens, context) if n % 2 else square
 
 
-def _extreme(name: str, a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
+def extreme(name: str, a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
     """`max(a, b) = b + relu(a - b)`, `min(a, b) = b - relu(b - a)`."""
     sign = 1.0 if name == "max" else -1.0
     b = _flat(b, tokens, context)
-    above = scaled(_difference(a, b, shape, tokens, context), np.asarray(sign), shape, context)
+    above = scaled(minus(a, b, shape, tokens, context), np.asarray(sign), shape, context)
     relu = Function.of_operation(
         "max", np.maximum, [Function.affine(1.0), Function.affine(0.0, 0.0)]
     )
@@ -303,7 +309,7 @@ def _compared(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -
     """`a - b`; where one is `max` or `min` of the other and a third, still a function of one form."""
     for sign, one, other in ((-1.0, a, b), (1.0, b, a)):
         if isinstance(other, Shifted) and not isinstance(one, Shifted):
-            rest = _difference(one, other.rest, shape, tokens, context)
+            rest = minus(one, other.rest, shape, tokens, context)
             unary = of_one_variable(rest, shape, tokens, context)
             if unary is not None and unary.base is not None:
                 if unary.base.key == other.pending.base.key:
@@ -312,7 +318,7 @@ def _compared(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -
                         "sub", np.subtract, ends if sign < 0 else ends[::-1]
                     )
                     return Pending(unary.base, function, shape, unary.replicated)
-    return _difference(a, b, shape, tokens, context)
+    return minus(a, b, shape, tokens, context)
 
 
 def _is_zero(value: Value) -> bool:
@@ -338,6 +344,10 @@ def _chosen(
         return multiplied(
             _of_one(denied, which, shape, tokens, context), no, shape, tokens, context
         )
-    difference = _difference(yes, no, shape, tokens, context)
+    if isinstance(which, Pending) and which.tokens == tokens:
+        chosen = chosen_factor(which, no, yes, shape, tokens, context)
+        if chosen is not None:
+            return chosen
+    difference = minus(yes, no, shape, tokens, context)
     picked = settle(multiplied(which, difference, shape, tokens, context), context)
     return summed([_flat(no, tokens, context), picked], shape, context)

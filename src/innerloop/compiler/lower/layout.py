@@ -38,6 +38,8 @@ from innerloop.compiler.values import (
     size,
 )
 
+_MOST_COEFFICIENTS = 5
+
 
 def settle(value: Value, context: Context) -> Static | Local | Shared:
     """The value with nothing pending: statics, local forms and shared terms only."""
@@ -72,21 +74,61 @@ def _settled_sum(value: Shifted, context: Context) -> Local | Shared:
 def _settled_function(value: Pending, context: Context) -> Form:
     """The form of a scalar function; its straight part is folded, only the rest needs neurons."""
     pieces = value.function.pieces
+    if pieces is None and value.function.jumps():
+        return _settled_with_jumps(value, context)
     if pieces is not None and pieces.is_affine:
         constant = context.flags.constant(value.tokens, [pieces.intercepts[0]] * value.base.size)
         return value.base.scaled(pieces.slopes[0]) + constant
+    coefficients = value.function.coefficients
+    if pieces is None and coefficients is not None and len(coefficients) <= _MOST_COEFFICIENTS:
+        return _evaluated_polynomial(value, coefficients, context)
     slope, offset = 0.0, 0.0
     if pieces is not None:
         side = 0 if not pieces.slopes[0] or pieces.slopes[-1] else -1
         slope, offset = pieces.slopes[side], pieces.intercepts[side]
     function = _minus_line(value.function, slope, offset)
+    rows = None
+    if value.tokens == "register" and not value.replicated:
+        rows = canonical(value.shape)[0]
     atom = context.graph.apply(
-        value.base, function, source=context.source, replicated=value.replicated
+        value.base, function, source=context.source, replicated=value.replicated, rows=rows
     )
     straight = value.base.scaled(slope)
     return (
         Form.of(atom) + straight + context.flags.constant(value.tokens, [offset] * value.base.size)
     )
+
+
+def _settled_with_jumps(value: Pending, context: Context) -> Form:
+    """A smooth function plus the steps that are its jumps."""
+    rest, steps = value.function.without_jumps()
+    knots = tuple(t for t, _, _ in steps)
+    heights = np.cumsum([0.0, *(left + right for _, left, right in steps)])
+    at = tuple(float(h + left) for h, (_, left, _) in zip(heights, steps, strict=False))
+    staircase = Piecewise(knots, (0.0,) * len(heights), tuple(map(float, heights)), at)
+    parts = [rest, Function.exact(staircase, "jumps")]
+    forms = [
+        _settled_function(Pending(value.base, f, value.shape, value.replicated), context)
+        for f in parts
+    ]
+    return forms[0] + forms[1]
+
+
+def _evaluated_polynomial(
+    value: Pending, coefficients: tuple[float, ...], context: Context
+) -> Form:
+    """Horner's rule, one exact product for each degree beyond the first."""
+
+    def constant(number: float) -> Form:
+        return context.flags.constant(value.tokens, [number] * value.base.size)
+
+    total = value.base.scaled(coefficients[-1]) + constant(coefficients[-2])
+    for coefficient in coefficients[-3::-1]:
+        atom = context.graph.product(
+            total, value.base, source=context.source, replicated=value.replicated
+        )
+        total = Form.of(atom) + constant(coefficient)
+    return total
 
 
 def _minus_line(function: Function, slope: float, offset: float) -> Function:
@@ -206,45 +248,44 @@ def row_form(value: Value, shape: Shape, context: Context) -> tuple[Form, bool]:
 
 
 def gated(masked: Masked, context: Context) -> Local | Shared:
-    """The product as gates for the jumps and a product for what is continuous."""
+    """A function times a value: gates for the jumps, a product for what is continuous."""
     mask, value, shape = masked.mask, masked.value, masked.shape
-    pieces = mask.function.pieces
-    assert pieces is not None
     if isinstance(value, Local):
         form, alike = value.form, False
     else:
         form, alike = row_form(value, shape, context)
-    graph, source, both = context.graph, context.source, mask.replicated and alike
-    rest, steps = _without_jumps(pieces)
-    if rest.is_affine and not rest.slopes[0]:
-        total = form.scaled(rest.intercepts[0])
-    else:
-        smooth = Pending(mask.base, Function.exact(rest, "continuous"), shape, mask.replicated)
-        settled = settle(smooth, context)
-        left = settled.form if isinstance(settled, Local) else row_form(settled, shape, context)[0]
-        total = Form.of(graph.product(left, form, source=source, replicated=both))
+    both = mask.replicated and alike
+    rest, steps = mask.function.without_jumps()
+    total = _continuous_part(mask, rest, form, both, context)
+    base = mask.base
+    if steps and base.size != form.size:
+        base = base.mapped(matrix(np.ones((form.size, 1))))
     for knot, left, right in steps:
         if right:
-            above = graph.gate(mask.base, knot, form, source=source, replicated=both)
+            above = context.graph.gate(base, knot, form, source=context.source, replicated=both)
             total = total + Form.of(above).scaled(right)
         if left:
-            turned = mask.base.scaled(-1.0)
-            below = graph.gate(turned, -knot, form, source=source, replicated=both)
+            turned = base.scaled(-1.0)
+            below = context.graph.gate(turned, -knot, form, source=context.source, replicated=both)
             total = total + (form - Form.of(below)).scaled(left)
     if isinstance(value, Local):
         return Local(total, shape)
     return shared_from_rows(total, shape, context)
 
 
-def _without_jumps(pieces: Piecewise) -> tuple[Piecewise, list[tuple[float, float, float]]]:
-    """A continuous function, and the jumps `(t, at - left, right - at)` that were taken out."""
-    steps = pieces.jumps()
-    lifts = np.zeros(len(pieces.slopes))
-    for knot, left, right in steps:
-        lifts[np.searchsorted(pieces.knots, knot, side="right") :] += left + right
-    intercepts = tuple(float(b - lift) for b, lift in zip(pieces.intercepts, lifts, strict=True))
-    at = tuple(pieces.slopes[i] * t + intercepts[i] for i, t in enumerate(pieces.knots))
-    rest = Piecewise(pieces.knots, pieces.slopes, intercepts, at)
-    if pieces.is_constant_by_piece:
-        return Piecewise.affine(0.0, intercepts[0]), steps
-    return rest.simplified(), steps
+def _continuous_part(
+    mask: Pending, rest: Function, form: Form, replicated: bool, context: Context
+) -> Form:
+    """The product with a function that has no jumps."""
+    pieces = rest.pieces
+    if pieces is not None and pieces.is_affine and not pieces.slopes[0]:
+        return form.scaled(pieces.intercepts[0])
+    settled = settle(Pending(mask.base, rest, mask.shape, mask.replicated), context)
+    if isinstance(settled, Local):
+        factor = settled.form
+    else:
+        factor, _ = row_form(settled, mask.shape, context)
+    if factor.size != form.size:
+        factor = factor.mapped(matrix(np.ones((form.size, 1))))
+    atom = context.graph.product(factor, form, source=context.source, replicated=replicated)
+    return Form.of(atom)

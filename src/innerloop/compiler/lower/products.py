@@ -35,10 +35,8 @@ def scaled(value: Value, factor: np.ndarray, shape: Shape, context: Context) -> 
     factor = np.asarray(factor, float)
     if isinstance(value, Static):
         return Static(value.array * factor, value.varying)
-    if isinstance(value, Masked) and value.shape == shape:
-        inner = scaled(value.value, factor, shape, context)
-        if isinstance(inner, Local | Shared):
-            return Masked(value.mask, inner)
+    if isinstance(value, Masked) and value.shape == shape and factor.size == 1:
+        return _scaled_mask(value, float(factor.ravel()[0]))
     if isinstance(value, Pending | Masked):
         value = settle(value, context)
     if not factor.any():
@@ -66,6 +64,14 @@ def scaled(value: Value, factor: np.ndarray, shape: Shape, context: Context) -> 
     return multiplied(
         value, as_shared(Static(grid.reshape(shape)), shape, context), shape, "register", context
     )
+
+
+def _scaled_mask(value: Masked, factor: float) -> Masked:
+    mask = value.mask
+    function = Function.of_operation(
+        "mul", np.multiply, [mask.function, Function.affine(0.0, factor)]
+    )
+    return Masked(Pending(mask.base, function, mask.shape, mask.replicated), value.value)
 
 
 def _separated(grid: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -97,9 +103,10 @@ def multiplied(a: Value, b: Value, shape: Shape, tokens: str, context: Context) 
         kept = _times_outer(a, b, shape, context)
         if kept is not None:
             return kept
-    for value, other in ((a, b), (b, a)):
-        if isinstance(value, Pending) and value.tokens == tokens and _jumps(value):
-            return _masked(value, other, shape, tokens, context)
+    pending = [v for v in (a, b) if isinstance(v, Pending) and v.tokens == tokens]
+    if pending:
+        mask = next((v for v in pending if _jumps(v)), pending[0])
+        return _masked(mask, b if mask is a else a, shape, tokens, context)
     if tokens == "data":
         left, right = (as_local(value, shape, context) for value in (a, b))
         if sum(s != 1 for s in shape) == 2:
@@ -119,26 +126,49 @@ def _clocked(value: Value, tokens: str, context: Context) -> Value:
 
 
 def _jumps(value: Pending) -> bool:
-    pieces = value.function.pieces
-    return pieces is not None and bool(pieces.jumps())
+    return bool(value.function.jumps())
 
 
 def _masked(mask: Pending, other: Value, shape: Shape, tokens: str, context: Context) -> Value:
-    """A function with jumps times a value; masks of one variable are multiplied first."""
-    if mask.shape != shape:
-        wide = size(shape) if tokens == "data" else canonical(shape)[1]
-        base = mask.base.mapped(matrix(np.ones((wide, 1))))
-        mask = Pending(base, mask.function, shape, mask.replicated)
-    if isinstance(other, Masked) and other.mask.base.key == mask.base.key:
+    """A function times a value; functions of one variable are multiplied first."""
+    if isinstance(other, Masked) and _same_variable(mask, other.mask) and other.shape == shape:
         both = Function.of_operation("mul", np.multiply, [mask.function, other.mask.function])
-        if both.pieces is not None:
-            return Masked(Pending(mask.base, both, shape, mask.replicated), other.value)
-    value: Value
+        if both.pieces is not None or other.mask.function.pieces is None:
+            pending = Pending(mask.base, both, mask.shape, mask.replicated)
+            return Masked(pending, other.value)
+    return Masked(mask, _plain(other, shape, tokens, context))
+
+
+def _plain(value: Value, shape: Shape, tokens: str, context: Context) -> Local | Shared:
     if tokens == "data":
-        value = Local(as_local(other, shape, context), shape)
-    else:
-        value = as_shared(other, shape, context)
-    return Masked(mask, value)
+        return Local(as_local(value, shape, context), shape)
+    return as_shared(value, shape, context)
+
+
+def _same_variable(one: Pending, two: Pending) -> bool:
+    return one.base.key == two.base.key and size(one.shape) == size(two.shape)
+
+
+def chosen_factor(
+    which: Pending, no: Value, yes: Value, shape: Shape, tokens: str, context: Context
+) -> Masked | None:
+    """`where(c(s), g(s) v, h(s) v) = where(c, g, h)(s) v`, if it is of this form."""
+    sides = []
+    for value in (no, yes):
+        if isinstance(value, Masked) and _same_variable(which, value.mask):
+            sides.append((value.mask.function, value.value))
+        else:
+            sides.append((Function.affine(0.0, 1.0), _plain(value, shape, tokens, context)))
+    (first, one), (second, two) = sides
+    forms = [v.form if isinstance(v, Local) else row_form(v, shape, context)[0] for v in (one, two)]
+    if forms[0].key != forms[1].key:
+        return None
+    factor = Function.of_operation(
+        "select_n",
+        lambda c, f, t: np.where(np.asarray(c) != 0, t, f),
+        [which.function, first, second],
+    )
+    return Masked(Pending(which.base, factor, which.shape, which.replicated), one)
 
 
 def _as_outer(left: Form, right: Form, shape: Shape) -> Outer | None:

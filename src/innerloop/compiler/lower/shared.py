@@ -36,12 +36,14 @@ class Context:
         steps: How many times a step runs; the length of varying statics.
         clocks: By tokens, the atom that counts the steps, for values that follow a schedule.
         source: The line of the user's code being lowered.
+        shift_cancels: Whether the maxima in the trace are shifts that change nothing.
     """
 
     graph: Graph
     steps: int
     clocks: dict[str, Atom] = field(default_factory=dict)
     source: str = ""
+    shift_cancels: bool = False
 
     @property
     def flags(self) -> Flags:

@@ -1,0 +1,104 @@
+r"""Domains and splines for every smooth function of a learner.
+
+A function's domain is the range of its argument on sample prompts, made wider; the certificate says
+so, and a run reports every argument that leaves it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from innerloop.compiler.calibrate import calibrated
+from innerloop.compiler.certificate import Approximation
+from innerloop.compiler.errors import CompileError, Refusal
+from innerloop.compiler.forms import Atom
+from innerloop.compiler.functions import Function
+from innerloop.compiler.graph import Apply
+from innerloop.compiler.programs import Programs
+from innerloop.compiler.splines import Spline, interpolated
+from innerloop.prompts import Prompt
+
+_WIDER = 0.25
+
+
+def smooth_functions(
+    programs: Programs, like: Prompt, steps: int, *, tolerance: float, degree: int
+) -> tuple[dict[Atom, Spline], tuple[Approximation, ...]]:
+    """A spline for each smooth function, by the atom that holds its value.
+
+    Args:
+        programs: The three programs.
+        like: The sample of the domain.
+        steps: How many steps to follow.
+        tolerance: The largest error, relative to `max(1, |f|)`.
+        degree: 1 for ReLU neurons, 2 for ReGLU neurons.
+
+    Raises:
+        CompileError: If a function has no spline on its domain.
+    """
+    smooth = list(_smooth(programs))
+    if not smooth:
+        return {}, ()
+    ranges = calibrated(programs, [like], steps).found
+    splines: dict[Atom, Spline] = {}
+    refusals = []
+    approximations = []
+    for operation in smooth:
+        function, out = operation.function, operation.out
+        low, high = _domain(function, *ranges.get(out, (0.0, 0.0)))
+        spline = interpolated(function, low, high, tolerance=tolerance, degree=degree)
+        if spline is None:
+            refusals.append(
+                Refusal(
+                    function.name,
+                    out.source,
+                    f"on [{low:.3g}, {high:.3g}], where the sample prompt takes it, it is not finite "
+                    f"or needs more than a few thousand neurons for an error of {tolerance:.0e}.",
+                    "Keep its argument away from where it is singular, or raise `tolerance`.",
+                )
+            )
+            continue
+        splines[out] = spline
+        approximations.append(
+            Approximation(
+                function.name, out.source, low, high, spline.error, spline.knots.size + 1, out.size
+            )
+        )
+    if refusals:
+        raise CompileError(refusals, len(smooth))
+    return splines, tuple(approximations)
+
+
+def _smooth(programs: Programs) -> Iterator[Apply]:
+    for program in (programs.init, programs.step, programs.read_out):
+        for operation in program.operations:
+            if isinstance(operation, Apply) and operation.function.pieces is None:
+                yield operation
+
+
+def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
+    """The measured range made wider, as far as the function is finite and does not blow up."""
+    margin = _WIDER * max(high - low, 1e-3 * max(abs(low), abs(high), 1e-6))
+    lower, upper = low - margin, high + margin
+    if low > 0 >= lower and _blows_up(function, low):
+        lower = low / 4
+    if high < 0 <= upper and _blows_up(function, high):
+        upper = high / 4
+    if not _finite(function, lower, low):
+        lower = low
+    if not _finite(function, high, upper):
+        upper = high
+    return lower, upper
+
+
+def _blows_up(function: Function, edge: float) -> bool:
+    """Whether the function grows without bound between an edge of its domain and zero."""
+    with np.errstate(all="ignore"):
+        near, at = np.abs(function.evaluate(np.array([1e-9 * edge, edge])))
+    return not near <= 10 * max(1.0, at)
+
+
+def _finite(function: Function, start: float, stop: float) -> bool:
+    with np.errstate(all="ignore"):
+        values = np.asarray(function.evaluate(np.linspace(start, stop, 33)), float)
+    return bool(np.isfinite(values).all())

@@ -148,9 +148,7 @@ class Compiled(eqx.Module):
         """What every head and every group of neurons computes, reads and writes."""
         return self.parts
 
-    def __call__(
-        self, prompt: Prompt, *, dense: bool = False
-    ) -> Float[Array | np.ndarray, "m p"]:
+    def __call__(self, prompt: Prompt, *, dense: bool = False) -> Float[Array | np.ndarray, "m p"]:
         """The predictions at the queries after the last step.
 
         Args:

@@ -38,7 +38,7 @@ class Piecewise:
         y = np.asarray(self.slopes)[piece] * x + np.asarray(self.intercepts)[piece]
         for knot, value in zip(self.knots, self.at, strict=True):
             y = np.where(x == knot, value, y)
-        return y
+        return np.asarray(y)
 
     @property
     def is_constant_by_piece(self) -> bool:
@@ -166,7 +166,7 @@ def piecewise_result(
         knots = sorted({*knots, *extra})
         inputs = [f.refined(extra) for f in inputs]
     if name in _TURNING:
-        extra = _crossings(inputs[0], Piecewise.affine(0, 0).refined(knots))
+        extra = _crossings(inputs[0], Piecewise.affine(0.0, 0.0).refined(knots))
         knots = sorted({*knots, *extra})
         inputs = [inputs[0].refined(extra)]
     pieces = [

@@ -19,6 +19,7 @@ from innerloop.compiler.lower.elementwise import (
     COMPARISONS,
     PIECEWISE,
     SMOOTH,
+    chosen,
     lower_elementwise,
 )
 from innerloop.compiler.lower.extremes import lower_extreme
@@ -175,6 +176,12 @@ class Lowering:
         name = eqn.primitive.name
         if name == "cond" and isinstance(inputs[0], Static) and not inputs[0].varying:
             return self.run(eqn.params["branches"][int(inputs[0].array)], inputs[1:])
+        if name == "cond" and isinstance(inputs[0], Static) and len(eqn.params["branches"]) == 2:
+            no, yes = (self.run(branch, inputs[1:]) for branch in eqn.params["branches"])
+            return [
+                chosen(inputs[0], *pair, var.aval.shape, self.context)
+                for pair, var in zip(zip(no, yes, strict=True), eqn.outvars, strict=True)
+            ]
         counted = [is_axis_size(value) for value in inputs]
         if any(counted):
             mean = divided_by_count(inputs[0]) if name == "div" and counted[1] else None

@@ -321,6 +321,17 @@ def _compared(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -
     return minus(a, b, shape, tokens, context)
 
 
+def chosen(which: Value, no: Value, yes: Value, shape: Shape, context: Context) -> Value:
+    """`where(which, yes, no)` of values that may be static, step by step too."""
+    tokens = where_it_lives([no, yes])
+    if isinstance(no, Static) and isinstance(yes, Static):
+        assert isinstance(which, Static)
+        rows = [v.array if v.varying else v.array[None] for v in (which, no, yes)]
+        flags = rows[0].reshape(-1, *(1,) * len(shape))
+        return Static(np.where(flags != 0, rows[2], rows[1]), varying=True)
+    return _chosen(which, no, yes, shape, tokens, context)
+
+
 def _is_zero(value: Value) -> bool:
     return isinstance(value, Static) and not value.array.any()
 

@@ -165,7 +165,7 @@ def _settled_outer(value: Outer, context: Context) -> Form:
 
 def clocked(value: Static, context: Context, *, tokens: str) -> Pending:
     """A scalar that follows the step count, as a function of the clock."""
-    table = value.array.reshape(value.array.shape[0], -1)
+    table = np.nan_to_num(value.array.reshape(value.array.shape[0], -1).astype(float))
     if not (table == table[:, :1]).all():
         raise Refused(
             f"an array of shape {value.shape} changes from step to step by a rule of its own.",

@@ -1,0 +1,183 @@
+r"""The specialised runner: the same transformer, computed as sparsely as its weights are.
+
+Context tokens, query tokens and registers are three arrays of columns. The plan is made once from
+the dense weights, whoever wrote them; a prompt of another size is only traced again.
+Axes: `n` context, `m` queries, `d` covariates, `p` targets, `R` registers, `r` residual width.
+"""
+
+import weakref
+from collections.abc import Sequence
+from functools import cached_property
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
+
+from innerloop.compiler.assemble import Ramps
+from innerloop.compiler.forms import matrix
+from innerloop.compiler.runner.execute import Stacks, pruned, through
+from innerloop.compiler.runner.known import Known, touching
+from innerloop.compiler.runner.plan import Plan, plan
+from innerloop.compiler.runner.sparse import sparse_layers
+from innerloop.compiler.runner.stack import Stack
+from innerloop.models import Transformer
+from innerloop.precision import is_traced
+from innerloop.prompts import Prompt
+
+_RUNNERS: dict[int, "Runner | None"] = {}
+
+
+class Runner:
+    """A compiled model, ready to run.
+
+    Args:
+        transformer: The weights.
+        embed: `W_E`, `(r, d + p + 1)`.
+        registers: The register tokens at the start, `(R, r)`.
+        unembed: `W_U`, `(p, r)`.
+        ramps: By block of the bank, where jumps are not exact.
+        start: How many layers come before the steps.
+        step: How many layers a step has.
+        steps: How many steps there are.
+    """
+
+    def __init__(
+        self,
+        transformer: Transformer,
+        embed: Float[Array | np.ndarray, "r inputs"],
+        registers: Float[Array | np.ndarray, "registers r"],
+        unembed: Float[Array | np.ndarray, "p r"],
+        ramps: Ramps,
+        start: int,
+        step: int,
+        steps: int,
+    ):
+        bank = sparse_layers(transformer.blocks, ramps)
+        layers = [bank[block] for block in transformer.order]
+        self.steps = steps
+        self._embed, self._unembed = matrix(np.asarray(embed)), matrix(np.asarray(unembed))
+        self._registers = np.asarray(registers).T
+        inputs, p = embed.shape[1], unembed.shape[0]
+        one, label = np.zeros((inputs, 1)), np.arange(inputs - 1 - p, inputs - 1)
+        one[-1] = 1.0
+        given = np.arange(inputs) < inputs - 1
+        in_queries = given & ~np.isin(np.arange(inputs), label)
+        begin = (
+            Known(one, given).mapped(self._embed),
+            Known(one, in_queries).mapped(self._embed),
+            Known(self._registers, np.zeros(len(self._registers), bool)),
+        )
+        nothing = np.zeros(len(self._registers), bool)
+        read = nothing, touching(self._unembed, np.ones(p, bool)), nothing
+        end = start + step * steps
+        loop = layers[start : start + step] if steps else []
+        self._plan: Plan = plan(layers[:start], loop, layers[end:], begin, read)
+        self.predictions = jax.jit(self._predictions)
+        self.iterates = jax.jit(self._iterates)
+
+    def _predictions(self, prompt: Prompt) -> tuple[Float[Array, "m p"], Int[Array, "depth 2"]]:
+        """Predictions at the queries, and ramps met and domains left, layer by layer."""
+        stacks, before = self._begin(prompt)
+
+        def body(carry: PyTree, _: None) -> tuple[PyTree, Int[Array, "layers 2"]]:
+            after, counts = through(self._plan.step, self._state(stacks, carry), prompt.n)
+            return self._carried(after), counts
+
+        carry, during = jax.lax.scan(body, self._carried(stacks), length=self.steps)
+        read, after = self._read(self._state(stacks, carry), prompt.n)
+        during = during.reshape(-1, 2)
+        return read, jnp.concatenate([before, during, after])
+
+    def _iterates(self, prompt: Prompt) -> Float[Array, "s m p"]:
+        """Predictions at the queries before each step and after the last."""
+        stacks, _ = self._begin(prompt)
+
+        def body(carry: PyTree, _: None) -> tuple[PyTree, Float[Array, "m p"]]:
+            state = self._state(stacks, carry)
+            after, _ = through(self._plan.step, state, prompt.n)
+            return self._carried(after), self._read(state, prompt.n)[0]
+
+        carry, predictions = jax.lax.scan(body, self._carried(stacks), length=self.steps)
+        last, _ = self._read(self._state(stacks, carry), prompt.n)
+        return jnp.concatenate([predictions, last[None]])
+
+    def _begin(self, prompt: Prompt) -> tuple[Stacks, Int[Array, "layers 2"]]:
+        """The residual stream before the first step."""
+        dtype = prompt.dtype
+        one = Stack.of_known(np.ones((1, 1), dtype), 1)
+        d, p = prompt.d, prompt.p
+        groups = []
+        for x, y in ((prompt.x, prompt.y), (prompt.xq, None)):
+            parts = [(np.arange(d), Stack.of_array(jnp.asarray(x, dtype).T)), (_after(d + p), one)]
+            if y is not None:
+                parts.append((np.arange(d, d + p), Stack.of_array(jnp.asarray(y, dtype).T)))
+            inputs = Stack.of_parts(d + p + 1, len(x), parts, dtype)
+            groups.append(inputs.mapped(self._embed))
+        registers = self._registers
+        groups.append(Stack.of_known(registers.astype(dtype), registers.shape[1]))
+        return through(self._plan.start, tuple(groups), prompt.n)
+
+    def _read(self, stacks: Stacks, n: int) -> tuple[Float[Array, "m p"], Int[Array, "layers 2"]]:
+        stacks, counts = through(self._plan.read_out, stacks, n)
+        return stacks[1].mapped(self._unembed).joined().T, counts
+
+    @cached_property
+    def _carries(self) -> list[np.ndarray]:
+        return [np.flatnonzero(rows) for rows in self._plan.carried]
+
+    def _carried(self, stacks: Stacks) -> list[Float[Array, "rows t"]]:
+        """What a step hands on to the next."""
+        return [
+            stack.rows(rows).joined() for stack, rows in zip(stacks, self._carries, strict=True)
+        ]
+
+    def _state(self, start: Stacks, carry: Sequence[Float[Array, "rows t"]]) -> Stacks:
+        """The residual stream between steps, from what they hand on and what none changes."""
+        made = []
+        for role, stack in enumerate(start):
+            known, rows = self._plan.state[role], self._carries[role]
+            still = np.flatnonzero(self._plan.kept[role] & ~self._plan.carried[role])
+            fixed = np.flatnonzero(~known.varying)
+            values = known.values[fixed].astype(stack.known.dtype)
+            parts = [(still, stack.rows(still)), (fixed, Stack.of_known(values, stack.tokens))]
+            if rows.size:
+                parts.append((rows, Stack.of_array(carry[role])))
+            whole = Stack.of_parts(stack.size, stack.tokens, parts, stack.known.dtype)
+            made.append(pruned(whole, known, self._plan.kept[role]))
+        return tuple(made)
+
+
+def _after(place: int) -> np.ndarray:
+    return np.asarray([place])
+
+
+def runner_of(model: eqx.Module, *parts: PyTree) -> Runner | None:
+    """The runner of a model, made once; None where only the dense weights will do.
+
+    The weights are made read-only: a plan holds for the numbers that it was made from.
+
+    Args:
+        model: The model: its runner lives as long as it does.
+        *parts: What `Runner` takes.
+    """
+    if is_traced(parts):
+        return None
+    if id(model) not in _RUNNERS:
+        for leaf in jax.tree.leaves(parts):
+            if isinstance(leaf, np.ndarray):
+                leaf.flags.writeable = False
+        _RUNNERS[id(model)] = Runner(*parts) if _supported(*parts) else None
+        weakref.finalize(model, _RUNNERS.pop, id(model), None)
+    return _RUNNERS[id(model)]
+
+
+def _supported(transformer: Transformer, *rest: PyTree) -> bool:
+    """Whether the weights have the form that the runner knows."""
+    start, step, steps = rest[-3:]
+    blocks = transformer.blocks
+    if blocks.norms is not None or blocks.mlp is None or blocks.mlp.activation == "gelu":
+        return False
+    middle = np.asarray(transformer.order)[start : start + step * steps].reshape(steps, step)
+    return bool((middle == middle[:1]).all())

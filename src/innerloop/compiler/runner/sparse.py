@@ -1,0 +1,185 @@
+r"""A bank of blocks with its zeros left out.
+
+Padding is dropped, matrices are sparse, and neurons that only rectify to add the two halves up
+again are joined:
+
+    relu(a) b u - relu(-a) b u  =  a b u
+
+Axes: `r` residual width, `h` heads, `k` key size, `v` value size, `f` neurons, `l` layers.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import scipy.sparse as sp
+
+from innerloop.compiler.assemble import Ramps
+from innerloop.compiler.forms import Matrix, matrix
+from innerloop.kernels import Kernel
+from innerloop.models import MLP, Attention, Block
+
+
+class SparseHead(NamedTuple):
+    """One head: `out (sum_j kernel(key_j, query_i) value_j)`, with the roles that read and write."""
+
+    kernel: Kernel
+    query: Matrix
+    key: Matrix
+    value: Matrix
+    out: Matrix
+    mean: bool
+    readers: tuple[int, ...]
+    sources: tuple[int, ...]
+
+
+class SparseNeurons(NamedTuple):
+    """`out (gate * value) + shift`, with the gate rectified in some of the neurons."""
+
+    gate: Matrix
+    gate_bias: np.ndarray
+    value: Matrix
+    value_bias: np.ndarray
+    rectified: np.ndarray
+    out: Matrix
+    shift: np.ndarray
+
+    def chosen(self, neurons: np.ndarray) -> "SparseNeurons":
+        """Some of the neurons."""
+        return SparseNeurons(
+            self.gate[neurons],
+            self.gate_bias[neurons],
+            self.value[neurons],
+            self.value_bias[neurons],
+            self.rectified[neurons],
+            self.out[:, neurons],
+            self.shift,
+        )
+
+
+class SparseRamps(NamedTuple):
+    """Ramps of one layer: what is read, between where, the exact point in between, how many tokens
+    count (of registers), and whether the ramp is what lies beyond a domain.
+    """
+
+    rows: Matrix
+    low: np.ndarray
+    high: np.ndarray
+    jump: np.ndarray
+    tokens: np.ndarray
+    outside: np.ndarray
+
+    def chosen(self, rows: np.ndarray) -> "SparseRamps":
+        """Some of the ramps."""
+        return SparseRamps(*(leaf[rows] for leaf in self))
+
+
+class SparseLayer(NamedTuple):
+    """One block of the bank; its ramps in data tokens, and in registers."""
+
+    heads: tuple[SparseHead, ...]
+    neurons: SparseNeurons
+    ramps: tuple[SparseRamps, SparseRamps]
+
+
+def sparse_layers(blocks: Block, ramps: Ramps) -> list[SparseLayer]:
+    """The layers of a bank, one by one.
+
+    Args:
+        blocks: A bank without LayerNorms, of ReLU or ReGLU neurons; numpy or concrete JAX arrays.
+        ramps: The ramps of each layer.
+    """
+    assert blocks.mlp is not None
+    neurons = _neurons(blocks.mlp)
+    heads = [_heads(attention, len(neurons)) for attention in blocks.attention]
+    return [
+        SparseLayer(
+            tuple(head for bank in heads for head in bank[layer]),
+            neurons[layer],
+            (_ramps(ramps, layer, registers=False), _ramps(ramps, layer, registers=True)),
+        )
+        for layer in range(len(neurons))
+    ]
+
+
+def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
+    """By layer, the heads that write something."""
+    weights = [np.asarray(w) for w in (attention.W_Q, attention.W_K, attention.W_V, attention.W_O)]
+    averages, readers, sources = (
+        np.asarray(mask) for mask in (attention.averages, attention.readers, attention.sources)
+    )
+    bank: list[list[SparseHead]] = []
+    for layer in range(layers):
+        row = []
+        for h in range(averages.shape[1]):
+            query, key, value, out = (matrix(w[layer, h]) for w in weights)
+            if value.nnz and out.nnz:
+                reading = tuple(int(role) for role in np.flatnonzero(readers[layer, h]))
+                read = tuple(int(role) for role in np.flatnonzero(sources[layer, h]))
+                mean = bool(averages[layer, h])
+                row.append(
+                    SparseHead(attention.kernel, query, key, value, out, mean, reading, read)
+                )
+        bank.append(row)
+    return bank
+
+
+def _neurons(mlp: MLP) -> list[SparseNeurons]:
+    """By layer; in a ReLU MLP the gate is what is rectified, and the value is one."""
+    made = []
+    shift, out = np.asarray(mlp.b_out), np.asarray(mlp.W_out)
+    for layer in range(len(shift)):
+        first, first_bias = matrix(np.asarray(mlp.W_in)[layer]), np.asarray(mlp.b_in)[layer]
+        if mlp.W_gate is not None and mlp.b_gate is not None:
+            gate, gate_bias = matrix(np.asarray(mlp.W_gate)[layer]), np.asarray(mlp.b_gate)[layer]
+            value, value_bias = first, first_bias
+        else:
+            gate, gate_bias = first, first_bias
+            value, value_bias = matrix(first.shape), np.ones_like(first_bias)
+        neurons = SparseNeurons(
+            gate,
+            gate_bias,
+            value,
+            value_bias,
+            np.ones(len(gate_bias), bool),
+            matrix(out[layer]),
+            shift[layer],
+        )
+        used = np.flatnonzero(np.diff(sp.csc_array(neurons.out).indptr))
+        made.append(_joined(neurons.chosen(used)))
+    return made
+
+
+def _joined(neurons: SparseNeurons) -> SparseNeurons:
+    """The same with every pair `relu(a) b u - relu(-a) b u` as one neuron that does not rectify."""
+    gates = _rows(neurons.gate, neurons.gate_bias)
+    values = _rows(neurons.value, neurons.value_bias)
+    outs = _rows(matrix(neurons.out.T), np.zeros(len(neurons.rectified)))
+    waiting: dict[tuple, list[int]] = {}
+    rectified, kept = neurons.rectified.copy(), np.ones(len(neurons.rectified), bool)
+    for i, (gate, value, out) in enumerate(zip(gates, values, outs, strict=True)):
+        same = waiting.get((gate[1], value[1], out[0])) or waiting.get((gate[1], value[0], out[1]))
+        if same:
+            rectified[same.pop()] = kept[i] = False
+        else:
+            waiting.setdefault((gate[0], value[0], out[0]), []).append(i)
+    return neurons._replace(rectified=rectified).chosen(np.flatnonzero(kept))
+
+
+def _rows(weights: Matrix, bias: np.ndarray) -> Sequence[tuple[bytes, bytes]]:
+    """For each row, what identifies it, and what identifies its negative."""
+    keys = []
+    for i, (start, stop) in enumerate(zip(weights.indptr, weights.indptr[1:], strict=False)):
+        places = weights.indices[start:stop].astype(np.int64).tobytes()
+        numbers = np.append(weights.data[start:stop], bias[i])
+        keys.append((places + (numbers + 0.0).tobytes(), places + (0.0 - numbers).tobytes()))
+    return keys
+
+
+def _ramps(ramps: Ramps, layer: int, *, registers: bool) -> SparseRamps:
+    here = Ramps(*(np.asarray(leaf)[layer] for leaf in ramps))
+    found = np.flatnonzero((here.low < here.high) & ((here.registers > 0) == registers))
+    here = Ramps(*(leaf[found] for leaf in here))
+    return SparseRamps(
+        matrix(here.rows), here.low, here.high, here.jump, here.registers, here.outside
+    )

@@ -1,8 +1,8 @@
 r"""Atoms and forms: named vectors in the residual stream, and linear readings of them.
 
 An atom is a vector that the transformer stores in some of its tokens. A form is an affine function
-of atoms in the same token, `sum_k A_k atom_k`; constants ride on the atoms that flag a token's kind.
-Forms cost nothing: whoever reads one folds the matrices into its own weights.
+of atoms in the same token, `sum_k A_k atom_k`; constants ride on the atoms that flag a token's
+kind. Forms cost nothing: whoever reads one folds the matrices into its own weights.
 Axes: `s` size of a form, `a` size of an atom.
 """
 
@@ -63,15 +63,26 @@ def selection(picks: np.ndarray, columns: int) -> Matrix:
     return matrix((np.ones(rows.size), (rows, picks[rows])), (picks.size, columns))
 
 
+def dims(values: Matrix) -> tuple[int, int]:
+    """Rows and columns."""
+    rows, columns = values.shape or (0, 0)
+    return int(rows), int(columns)
+
+
 def content(values: Matrix) -> tuple:
     """A hashable key for what a matrix holds."""
     entries = values.indptr.astype(np.int64), values.indices.astype(np.int64), values.data + 0.0
     return values.shape, *(part.tobytes() for part in entries)
 
 
+def same(one: Matrix, other: Matrix) -> bool:
+    """Whether two canonical matrices hold the same numbers."""
+    return content(one) == content(other)
+
+
 @dataclass(frozen=True, eq=False)
 class Form:
-    """An affine reading of atoms in one token: `sum_k A_k atom_k`, with `A_k` of shape `(s, a_k)`."""
+    """An affine reading of atoms in a token: `sum_k A_k atom_k`, with `A_k` of shape `(s, a_k)`."""
 
     tokens: Tokens
     size: int
@@ -103,7 +114,7 @@ class Form:
 
     def mapped(self, weights: Matrix) -> "Form":
         """`weights @ form`."""
-        return self._each(lambda a: weights @ a, weights.shape[0])
+        return self._each(lambda a: weights @ a, dims(weights)[0])
 
     def scaled(self, factor: float | np.ndarray) -> "Form":
         """The form times a number, or row by row times a vector."""

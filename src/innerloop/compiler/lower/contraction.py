@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from innerloop.compiler.errors import Refused
-from innerloop.compiler.forms import Form, eye, matrix, selection
+from innerloop.compiler.forms import Form, content, dims, eye, matrix, selection
 from innerloop.compiler.lower.layout import as_local, settle
 from innerloop.compiler.lower.products import multiplied
 from innerloop.compiler.lower.shared import (
@@ -198,12 +198,12 @@ def _batched(eqn, inputs: list[Value], shape: Shape, context: Context) -> Value:
             "Write it with one matrix product for each of them.",
         )
     order = [[*batch, *first], [*other_batch, *second]]
-    turned = [
+    left, right = (
         moved(v, np.arange(size(v.shape)).reshape(v.shape).transpose(o), context)
         for v, o in zip(inputs, order, strict=True)
-    ]
+    )
     tokens = "data" if any(is_local(v) for v in inputs) else "register"
-    product = multiplied(*turned, turned[0].shape, tokens, context)
+    product = multiplied(left, right, left.shape, tokens, context)
     rows = size(shape)
     total = moved(product, np.arange(size(product.shape)).reshape(rows, -1), context)
     parts = [
@@ -213,13 +213,42 @@ def _batched(eqn, inputs: list[Value], shape: Shape, context: Context) -> Value:
 
 
 def _shared_shared(left: Value, right: Value, flat: Shape, context: Context) -> Value:
-    """`P1 X1 Q1 P2 X2 Q2`: register `r` asks with row `r` of `X1`, and is answered by rows of `X2`."""
+    """`P1 X1 Q1 P2 X2 Q2`: register `r` asks with row `r` of `X1`, rows of `X2` answer."""
     assert isinstance(left, Shared) and isinstance(right, Shared)
     f, g = flat
+    c = left.shape[1]
+    if f == g == 1 and c > 1:
+        entries = [moved(value, np.arange(c), context) for value in (left, right)]
+        both = settle(multiplied(entries[0], entries[1], (c,), "register", context), context)
+        assert isinstance(both, Shared)
+        return Shared(mapped_terms(both.terms, matrix(np.ones((1, c))), eye(1)), flat)
+    if f == 1 and g > 1:
+        turned = _shared_shared(_turned(right, context), _turned(left, context), (g, f), context)
+        return _turned(turned, context)
+    first, second = _two_axes(left), _two_axes(right)
+    if min(len(first), len(second)) > 1 and all(map(_is_straight, (*first, *second))):
+        return _rows_times_rows(left, right, flat, context)
     terms: list[Term] = []
-    for one, two in itertools.product(_two_axes(left), _two_axes(right)):
+    for one, two in itertools.product(first, second):
         terms.append(_term_product(one, two, f, g, context))
     return _shared_of_matrix(tuple(terms), flat)
+
+
+def _is_straight(term: Term) -> bool:
+    """Whether row `i` of the matrix stands on register `i`, up to a factor."""
+    if not _is_rowwise(term) or term.left.nnz == 0:
+        return False
+    rows, columns = dims(term.left)
+    return content(term.left) == content(eye(rows, columns, float(term.left.data[0])))
+
+
+def _rows_times_rows(left: Shared, right: Shared, flat: Shape, context: Context) -> Shared:
+    """A product of sums as one head: otherwise terms would multiply with every product."""
+    c = left.shape[1]
+    rows, values = (align(value, context) for value in (left, right))
+    names = context.flags.row_names(c)
+    atom = context.graph.head(rows, names, values, label="matrix product", source=context.source)
+    return shared_from_rows(Form.of(atom), flat, context)
 
 
 def _term_product(one: Term, two: Term, f: int, g: int, context: Context) -> Term:
@@ -230,8 +259,9 @@ def _term_product(one: Term, two: Term, f: int, g: int, context: Context) -> Ter
         return Term(one.left, one.body, matrix(one.right @ two.left @ two.right), one.transposed)
     if _is_rowwise(one):
         return _asked(one.left, Form.of(_atom(one)).mapped(matrix(one.right.T)), two, g, context)
-    rows = align(_shared_of_matrix((one,), (f, one.right.shape[1])), context)
-    stored = shared_from_rows(rows, (f, one.right.shape[1]), context)
+    shape = f, dims(one.right)[1]
+    rows = align(_shared_of_matrix((one,), shape), context)
+    stored = shared_from_rows(rows, shape, context)
     return _asked(stored.terms[0].left, rows, two, g, context)
 
 

@@ -1,6 +1,7 @@
 """The compiler: a learner in, a transformer out."""
 
 from innerloop.compiler.certificate import Certificate as Certificate
+from innerloop.compiler.certify import certify as certify
 from innerloop.compiler.compile import compile as compile
 from innerloop.compiler.compiled import Compiled as Compiled
 from innerloop.compiler.compiled import RunReport as RunReport

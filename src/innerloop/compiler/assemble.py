@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from innerloop.compiler.allocate import Allocation
-from innerloop.compiler.forms import Form, Matrix, matrix
+from innerloop.compiler.forms import Form, Matrix, Tokens, dims, matrix
 from innerloop.compiler.graph import Head
 from innerloop.compiler.neurons import Neurons
 from innerloop.compiler.wiring import Wired
@@ -66,7 +66,7 @@ def _placed(weights: Matrix, coordinates: np.ndarray, width: int) -> Matrix:
     """Columns of `weights` moved to the coordinates of an atom."""
     entries = sp.coo_array(weights)
     return matrix(
-        (entries.data, (entries.row, coordinates[entries.col])), (weights.shape[0], width)
+        (entries.data, (entries.row, coordinates[entries.col])), (dims(weights)[0], width)
     )
 
 
@@ -134,7 +134,7 @@ def _attention(
     return Attention(W_Q, W_K, W_V, W_O, averages, readers, sources, kernel)
 
 
-def _roles(tokens: str, *, readers: bool) -> list[bool]:
+def _roles(tokens: Tokens, *, readers: bool) -> list[bool]:
     """By role; queries read like any data token, and are never read."""
     if tokens == "register":
         return [role == REGISTER_ROLE for role in range(3)]
@@ -142,12 +142,12 @@ def _roles(tokens: str, *, readers: bool) -> list[bool]:
 
 
 def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, mlp: str, dtype: str) -> MLP:
-    """All neurons; one that copies has a gate of one, or in a ReLU MLP a twin with the sign turned."""
+    """All neurons; one that copies has a gate of one, or in a ReLU MLP a twin of other sign."""
     rows = [
         [_neuron_weights(item, allocation, width, mlp) for item in group]
         for allocation, (_, group) in layers
     ]
-    f = max((sum(w[0].shape[0] for w in row) for row in rows), default=0)
+    f = max((sum(dims(w[0])[0] for w in row) for row in rows), default=0)
     l = len(layers)  # noqa: E741
     W_in, W_gate = np.zeros((l, f, width), dtype), np.zeros((l, f, width), dtype)
     b_in, b_gate = np.zeros((l, f), dtype), np.zeros((l, f), dtype)
@@ -155,7 +155,7 @@ def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, mlp: str, dtype
     for i, row in enumerate(rows):
         start = 0
         for value, value_bias, gate, gate_bias, out in row:
-            here = slice(start, start + value.shape[0])
+            here = slice(start, start + dims(value)[0])
             W_in[i, here], b_in[i, here] = value.toarray(), value_bias
             W_gate[i, here], b_gate[i, here] = gate.toarray(), gate_bias
             W_out[i, :, here] = out.toarray()

@@ -1,4 +1,4 @@
-r"""The domains of smooth functions, measured: the learner's operations run exactly on sample prompts.
+r"""The domains of smooth functions, measured: the learner's operations run on sample prompts.
 
 The interpreter below is the meaning of the intermediate language: what heads, functions, products
 and gates compute, with no layer, no coordinate and no neuron in sight.
@@ -8,6 +8,7 @@ Axes: `t` data tokens, `n` of which are context; `R` registers.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import jax.numpy as jnp
 import numpy as np
 
 from innerloop.compiler.forms import Atom, Form
@@ -96,7 +97,7 @@ class Interpreter:
         query, key, value = (self.read(form) for form in head.reads)
         if head.key.tokens == "data":
             key, value = key[: self.n], value[: self.n]
-        scores = np.asarray(head.kernel.scores(query, key))
+        scores = np.asarray(head.kernel.scores(jnp.asarray(query), jnp.asarray(key)))
         if head.kernel.normalised:
             scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
             scores /= scores.sum(axis=-1, keepdims=True)

@@ -73,8 +73,8 @@ class Certificate:
         lines = [f"{self.exact_operations} of {total} operations exact up to {self.dtype} rounding"]
         if self.gates:
             lines.append(
-                f"{self.gates} jumps are ramps: exact unless 0 < x < {self.ramp:.0e} where x gates a "
-                f"value, or |x| < {self.step_ramp:.0e} where the jump itself is used"
+                f"{self.gates} jumps are ramps: exact unless 0 < x < {self.ramp:.0e} where x gates "
+                f"a value, or |x| < {self.step_ramp:.0e} where the jump itself is used"
             )
         lines += [str(item) for item in self.approximations]
         if self.measured is not None:

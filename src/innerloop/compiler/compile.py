@@ -48,7 +48,7 @@ class Target:
     dtype: str
 
 
-def compile(  # noqa: A001 (the verb of this library)
+def compile(
     learner: Learner,
     *,
     steps: int,

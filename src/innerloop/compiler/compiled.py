@@ -214,14 +214,14 @@ class Compiled(eqx.Module):
     def _check_prompt(self, prompt: Prompt) -> None:
         if (prompt.d, prompt.p) != (self.d, self.p):
             raise ValueError(
-                f"this model was compiled for d = {self.d} covariates and p = {self.p} targets; the "
-                f"prompt has d = {prompt.d} and p = {prompt.p}. Compile again with `like` set to "
-                "such a prompt; only n and m are free."
+                f"this model was compiled for d = {self.d} covariates and p = {self.p} targets; "
+                f"the prompt has d = {prompt.d} and p = {prompt.p}. Compile again with `like` set "
+                "to such a prompt; only n and m are free."
             )
 
 
 def _as_dtype(leaf: Array | np.ndarray, dtype: str) -> Array | np.ndarray:
-    return leaf if leaf.dtype == dtype or isinstance(leaf, jax.core.Tracer) else leaf.astype(dtype)
+    return leaf if leaf.dtype == dtype or is_traced(leaf) else leaf.astype(dtype)
 
 
 def _tokens(

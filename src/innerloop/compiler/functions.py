@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+Numbers = np.ndarray | np.floating
+
 
 @dataclass(frozen=True)
 class Piecewise:
@@ -33,7 +35,8 @@ class Piecewise:
         """`slope * x + intercept`."""
         return Piecewise((), (float(slope),), (float(intercept),), ())
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Numbers) -> np.ndarray:
+        """The function of every entry."""
         piece = np.searchsorted(self.knots, x, side="right")
         y = np.asarray(self.slopes)[piece] * x + np.asarray(self.intercepts)[piece]
         for knot, value in zip(self.knots, self.at, strict=True):
@@ -238,7 +241,7 @@ class Function:
         coefficients: Of a polynomial, the constant first; None for other functions.
     """
 
-    evaluate: Callable[[np.ndarray], np.ndarray]
+    evaluate: Callable[..., np.ndarray]
     pieces: Piecewise | None
     specials: tuple[float, ...] = ()
     name: str = ""
@@ -284,7 +287,7 @@ class Function:
         if self.pieces is not None:
             return Function.exact(self.pieces.lowered(steps), "continuous"), steps
 
-        def continuous(x: np.ndarray) -> np.ndarray:
+        def continuous(x: Numbers) -> np.ndarray:
             y = np.asarray(self.evaluate(x), np.float64)
             for t, left, right in steps:
                 y = y - left * (x >= t) - right * (x > t)
@@ -351,7 +354,7 @@ _POWERS = {f"[('y', '{n}')]": n for n in range(1, 5)}
 
 def _name_of(name: str, inputs: Sequence[Function], pieces: Piecewise | None) -> str:
     if pieces is not None and pieces.knots == (0.0,):
-        known = {
+        known: dict[tuple[float, ...], str] = {
             (0.0, 1.0, 0.0, 0.0): "relu",
             (-1.0, 1.0, 0.0, 0.0): "abs",
             (0.0, 0.0, 0.0, 1.0): "step",

@@ -1,18 +1,20 @@
 r"""The compiler's intermediate language: what a step computes, before anyone says in which layer.
 
     Head      out_i = c sum_j kernel(key_j, query_i) value_j           one attention head
-    Apply     out   = f(base)                                          a scalar function, elementwise
+    Apply     out   = f(base)                                          a function, elementwise
     Product   out   = left * right                                     elementwise
     Gate      out   = value where base > knot, else 0                  elementwise
     Write     state <- form                                            at the end of a step
 
-Every operation makes one atom. Two operations that would compute the same thing are one operation.
+Every operation makes one atom. Operations that would compute the same thing are one operation.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
-from innerloop.compiler.forms import Atom, Form, Tokens, eye, matrix
+import numpy as np
+
+from innerloop.compiler.forms import Atom, Form, Tokens, dims, eye, matrix
 from innerloop.compiler.functions import Function
 from innerloop.kernels import Kernel
 
@@ -115,13 +117,13 @@ class Flags:
         self.one = Atom("one", "data", 1)
         self.name = Atom("name", "register", self.registers)
 
-    def constant(self, tokens: Tokens, values: object) -> Form:
+    def constant(self, tokens: Tokens, values: Iterable[float] | np.ndarray) -> Form:
         """The vector `values` in every data token, or in every register token."""
         column = matrix([[float(v)] for v in values])
         if tokens == "data":
-            return Form("data", column.shape[0], {self.one: column} if column.nnz else {})
+            return Form("data", dims(column)[0], {self.one: column} if column.nnz else {})
         rows = matrix(column @ matrix([[1.0] * self.registers]))
-        return Form("register", column.shape[0], {self.name: rows} if rows.nnz else {})
+        return Form("register", dims(column)[0], {self.name: rows} if rows.nnz else {})
 
     def row_names(self, rows: int) -> Form:
         """On register `i`, the one-hot vector of `i`, cut to `rows` entries."""

@@ -4,8 +4,8 @@ r"""From functions, products and gates to neurons of one hidden layer.
     [x > t] v                   relu(1 - u) v   with  u = relu(1 - (x - t) / ramp)
     a b                         relu(a) b - relu(-a) b
 
-A gate is exact outside its ramp `t < x < t + ramp`: there `u` is 0 or at least 1, whatever its size,
-and no large number is ever added to a small one. A jump whose value itself is needed, as in
+A gate is exact outside its ramp `t < x < t + ramp`: there `u` is 0 or at least 1, whatever its
+size, and no large number is ever added to a small one. A jump whose value itself is needed, as in
 `sign(x)`, is a ramp of width `step_ramp` made of two hinges.
 Axes: `s` size of a form, `f` neurons.
 """
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sp
 
-from innerloop.compiler.forms import Atom, Form, Matrix, eye, matrix
+from innerloop.compiler.forms import Atom, Form, Matrix, dims, eye, matrix
 from innerloop.compiler.functions import Piecewise
 from innerloop.compiler.graph import Apply, Flags, Gate, Head, Operation, Product
 from innerloop.compiler.splines import Spline
@@ -73,7 +73,7 @@ class Neurons:
     @property
     def count(self) -> int:
         """How many neurons."""
-        return self.weights.shape[1]
+        return dims(self.weights)[1]
 
 
 LayerOperation = Head | Neurons

@@ -52,8 +52,8 @@ def smooth_functions(
                 Refusal(
                     function.name,
                     out.source,
-                    f"on [{low:.3g}, {high:.3g}], where the sample prompt takes it, it is not finite "
-                    f"or needs more than a few thousand neurons for an error of {tolerance:.0e}.",
+                    f"on [{low:.3g}, {high:.3g}], where the sample prompt takes it, it is not "
+                    f"finite or needs thousands of neurons for an error of {tolerance:.0e}.",
                     "Keep its argument away from where it is singular, or raise `tolerance`.",
                 )
             )

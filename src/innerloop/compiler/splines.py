@@ -3,12 +3,12 @@ r"""Smooth functions as neurons: splines on a declared domain, with knots where 
 A continuous spline needs one neuron a knot. On its piece the spline is a polynomial `q_i`, and two
 neighbours differ by a multiple of `x - t_i`:
 
-    relu:   q_{i+1} - q_i = a (x - t_i)                          so    a relu(x - t_i)
-    reglu:  q_{i+1} - q_i = (x - t_i) (a + b (x - t_i))          so    relu(x - t_i) (a + b (x - t_i))
+    relu:   q_{i+1} - q_i = a (x - t_i)                        so    a relu(x - t_i)
+    reglu:  q_{i+1} - q_i = (x - t_i) (a + b (x - t_i))        so    relu(x - t_i) (a + b (x - t_i))
 
 so ReLU neurons give lines between knots (error `h^2 f'' / 8`) and ReGLU neurons parabolas (error
-`h^3 f''' / 125`). The sum is anchored at the side from which fewer large terms cancel, which is what
-keeps `1 / sqrt(x)` accurate over ten decades. Outside its domain a spline goes on as a line.
+`h^3 f''' / 125`). The sum is anchored at the side from which fewer large terms cancel, which keeps
+`1 / sqrt(x)` accurate over ten decades. Outside its domain a spline goes on as a line.
 """
 
 from collections.abc import Callable
@@ -51,6 +51,7 @@ class Spline:
     error: float
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
+        """The spline at every entry."""
         distance = np.maximum(self.facing * (np.asarray(x)[..., None] - self.knots), 0.0)
         bends = distance * (self.linear + self.quadratic * distance)
         return self.slope * x + self.intercept + bends.sum(-1)
@@ -135,7 +136,7 @@ def _partition(
 
 
 def _fit(values: np.ndarray, degree: int) -> np.ndarray:
-    """The interpolant of each row on its probes: through both ends, and the middle if a parabola."""
+    """The interpolant of each row on its probes: by both ends, a parabola by the middle too."""
     s = _PROBES
     first, middle, last = values[:, :1], values[:, [len(s) // 2]], values[:, -1:]
     line = first + (last - first) * s
@@ -147,7 +148,7 @@ def _fit(values: np.ndarray, degree: int) -> np.ndarray:
 def _pieces(
     ends: np.ndarray, at: np.ndarray, inner: np.ndarray, degree: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Slope at the left end, and the coefficient of the square, of every piece and of both lines."""
+    """Slope at the left end and coefficient of the square, of every piece and of both lines."""
     h = np.diff(ends)
     chord = np.diff(at) / h
     bend = np.zeros_like(h)

@@ -47,7 +47,7 @@ class Local:
 
 @dataclass(frozen=True, eq=False)
 class Reduction:
-    """A reduction over the context that no head has computed yet: `sum_j u_j v_j^T`, or its mean."""
+    """A reduction over the context, not yet computed by a head: `sum_j u_j v_j^T`, or its mean."""
 
     u: Form
     v: Form
@@ -141,7 +141,7 @@ def canonical(shape: Shape) -> tuple[int, int]:
     axes = [size for size in shape if size != 1]
     if len(axes) > 2:
         raise Refused(
-            f"a shared array of shape {shape} has more than two axes, and a register holds one row.",
+            f"a shared array of shape {shape} has more than two axes; a register holds one row.",
             "Keep parameters and what is computed from them as matrices.",
         )
     return (axes[0] if axes else 1), (axes[1] if len(axes) == 2 else 1)

@@ -1,6 +1,6 @@
 r"""Multi-head attention over tokens with roles: a score, a normaliser, a mask.
 
-    head(h)_i = c sum_{j read} kernel(W_K h_j, W_Q h_i) W_V h_j ,      out_i = sum_heads W_O head(h)_i
+    head(h)_i = c sum_{j read} kernel(W_K h_j, W_Q h_i) W_V h_j ,    out_i = sum_heads W_O head(h)_i
 
 `c` is 1 for a head that sums and 1/n for a head that averages over the `n` context tokens;
 the softmax kernel normalises its own weights. Query tokens are never read.
@@ -50,7 +50,7 @@ class Attention(eqx.Module):
         queries = jnp.einsum("tr,hkr->htk", tokens, self.W_Q)
         keys = jnp.einsum("tr,hkr->htk", tokens, self.W_K)
         values = jnp.einsum("tr,hvr->htv", tokens, self.W_V)
-        read, written = self.sources[:, roles], self.readers[:, roles]
+        read, written = (jnp.asarray(by_role)[:, roles] for by_role in (self.sources, self.readers))
         mixed = mix(self.kernel, queries, keys, values, read, written)
         scale = jnp.where(self.averages, 1.0 / n, 1.0).astype(tokens.dtype)
         return jnp.einsum("htv,hrv->tr", mixed * scale[:, None, None], self.W_O)
@@ -69,12 +69,11 @@ def mix(
     A linear kernel is computed in whichever association is cheaper: `q (K^T V)`, whose cost grows
     linearly with the tokens, once there are more tokens than `k v / (k + v)`.
     """
+    _, t, k = keys.shape
     if kernel.normalised:
         logits = jnp.where(read[:, None, :], kernel.scores(queries, keys), -jnp.inf)
         mixed = jax.nn.softmax(logits, axis=-1) @ values
-    elif (
-        kernel.name == "linear" and cheaper_order(*keys.shape[1:], values.shape[-1]) == "keys_first"
-    ):
+    elif kernel.name == "linear" and cheaper_order(t, k, values.shape[-1]) == "keys_first":
         summary = jnp.einsum("htk,htv->hkv", jnp.where(read[..., None], keys, 0.0), values)
         mixed = queries @ summary
     else:

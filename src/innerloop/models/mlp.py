@@ -1,6 +1,6 @@
 r"""The token-local half of a block.
 
-    relu    W_out max(W_in h + b_in, 0) + b_out             gelu    W_out gelu(W_in h + b_in) + b_out
+    relu    W_out max(W_in h + b_in, 0) + b_out            gelu    W_out gelu(W_in h + b_in) + b_out
     reglu   W_out (max(W_gate h + b_gate, 0) * (W_in h + b_in)) + b_out
 
 Axes: `t` tokens, `r` residual width, `f` neurons, `l` layers.
@@ -29,7 +29,7 @@ class MLP(eqx.Module):
     def __check_init__(self):
         if self.activation not in ACTIVATIONS:
             raise ValueError(
-                f"unknown activation {self.activation!r}; it must be one of {', '.join(ACTIVATIONS)}."
+                f"unknown activation {self.activation!r}; choose {', '.join(ACTIVATIONS)}."
             )
         if (self.activation == "reglu") != (self.W_gate is not None and self.b_gate is not None):
             raise ValueError("W_gate and b_gate belong to activation='reglu', and only to it.")
@@ -39,6 +39,7 @@ class MLP(eqx.Module):
         hidden = tokens @ self.W_in.T + self.b_in[None]
         match self.activation:
             case "reglu":
+                assert self.W_gate is not None and self.b_gate is not None
                 hidden = hidden * jax.nn.relu(tokens @ self.W_gate.T + self.b_gate[None])
             case "relu":
                 hidden = jax.nn.relu(hidden)

@@ -1,4 +1,4 @@
-r"""An ordinary transformer: a bank of blocks, and the order in which the residual stream meets them.
+r"""An ordinary transformer: a bank of blocks, and the order in which the stream meets them.
 
     h <- h + attention(norm(h)),      h <- h + mlp(norm(h))
 
@@ -29,7 +29,7 @@ class LayerNorm(eqx.Module):
         """The normalised tokens."""
         centred = tokens - tokens.mean(-1, keepdims=True)
         scale = jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
-        return self.gain * centred * scale + self.shift
+        return centred * self.gain * scale + self.shift
 
 
 class Block(eqx.Module):
@@ -92,7 +92,10 @@ class Transformer(eqx.Module):
         return len(self.order)
 
     def __call__(
-        self, tokens: Float[Array, "t r"], roles: Int[Array | np.ndarray, " t"], n: int
+        self,
+        tokens: Float[Array | np.ndarray, "t r"],
+        roles: Int[Array | np.ndarray, " t"],
+        n: int,
     ) -> Float[Array, "t r"]:
         """The residual stream after the last layer."""
         return visit(self.blocks, np.asarray(self.order, np.int32), tokens, roles, n)[0]
@@ -106,7 +109,7 @@ def block_at(blocks: Block, layer: Int[Array, ""] | int) -> Block:
 def visit(
     blocks: Block,
     order: Int[Array | np.ndarray, " depth"],
-    tokens: Float[Array, "t r"],
+    tokens: Float[Array | np.ndarray, "t r"],
     roles: Int[Array | np.ndarray, " t"],
     n: int,
     observe: Callable[[Float[Array, "t r"], Int[Array, ""]], PyTree] | None = None,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from innerloop.compiler.errors import Refused
-from innerloop.compiler.forms import Form, matrix
+from innerloop.compiler.forms import Form, Tokens, matrix
 from innerloop.compiler.functions import Function
 from innerloop.compiler.lower.layout import as_local, as_shared, clocked, row_form, settle
 from innerloop.compiler.lower.numeric import numeric
@@ -47,8 +47,8 @@ class Unary:
     replicated: bool = True
 
 
-def of_one_variable(value: Value, shape: Shape, tokens: str, context: Context) -> Unary | None:
-    """The operand as a scalar function of a form, or None if it is a constant that varies by entry."""
+def of_one_variable(value: Value, shape: Shape, tokens: Tokens, context: Context) -> Unary | None:
+    """The operand as a scalar function of a form, or None if it is a constant array."""
     if isinstance(value, Static) and not value.varying:
         entries = np.unique(np.asarray(value.array, float))
         if entries.size == 1:
@@ -94,8 +94,8 @@ def standardised(form: Form, context: Context) -> tuple[Form, float, float]:
 
 def fused(eqn, operands: list[Unary], shape: Shape) -> Pending | None:
     """The operation as one function, if all operands are functions of the same variable."""
-    bases = [unary for unary in operands if unary.base is not None]
-    if not bases or len({unary.base.key for unary in bases}) != 1:
+    bases = [unary.base for unary in operands if unary.base is not None]
+    if not bases or len({base.key for base in bases}) != 1:
         return None
     function = Function.of_operation(
         eqn.primitive.name,
@@ -103,10 +103,11 @@ def fused(eqn, operands: list[Unary], shape: Shape) -> Pending | None:
         [unary.function for unary in operands],
         str(sorted((k, str(v)) for k, v in eqn.params.items())),
     )
-    return Pending(bases[0].base, function, shape, all(u.replicated for u in bases))
+    replicated = all(unary.replicated for unary in operands if unary.base is not None)
+    return Pending(bases[0], function, shape, replicated)
 
 
-def where_it_lives(inputs: list[Value]) -> str:
+def where_it_lives(inputs: list[Value]) -> Tokens:
     """Data tokens if any operand is local, registers otherwise."""
     return "data" if any(is_local(value) for value in inputs) else "register"
 
@@ -166,7 +167,7 @@ def _linear(name: str, inputs: list[Value], shape: Shape, context: Context) -> V
     return None
 
 
-def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: str, context: Context) -> Value:
+def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: Tokens, context: Context) -> Value:
     """An operation of several variables, by sums, products and functions of one."""
     name = eqn.primitive.name
     first, second = inputs[0], inputs[-1]
@@ -201,7 +202,8 @@ def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: str, context: Conte
             both = multiplied(first, second, shape, tokens, context)
             return summed([first, second, negated(both, context)], shape, context)
         case "select_n" if len(inputs) == 3:
-            return _chosen(*inputs, shape, tokens, context)
+            which, no, yes = inputs
+            return _chosen(which, no, yes, shape, tokens, context)
         case "pow":
             logarithm = _of_one(
                 Function(np.log, None, (0.0,), "log", "log"), first, shape, tokens, context
@@ -223,20 +225,23 @@ def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: str, context: Conte
     )
 
 
-def _flat(value: Value, tokens: str, context: Context) -> Value:
+def _flat(value: Value, tokens: Tokens, context: Context) -> Value:
     """The value with nothing pending, where it is needed."""
     if isinstance(value, Static) and value.varying:
         value = clocked(value, context, tokens=tokens)
     return settle(value, context)
 
 
-def minus(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
+def minus(a: Value, b: Value, shape: Shape, tokens: Tokens, context: Context) -> Value:
+    """`a - b`, nothing pending."""
     return summed(
         [_flat(a, tokens, context), negated(_flat(b, tokens, context), context)], shape, context
     )
 
 
-def _of_one(function: Function, value: Value, shape: Shape, tokens: str, context: Context) -> Value:
+def _of_one(
+    function: Function, value: Value, shape: Shape, tokens: Tokens, context: Context
+) -> Value:
     """A function of one value, fused with what is pending in it."""
     unary = of_one_variable(value, shape, tokens, context)
     if unary is None:
@@ -267,7 +272,7 @@ def _reciprocal() -> Function:
     return Function(lambda x: 1.0 / x, None, (0.0,), "reciprocal", "reciprocal")
 
 
-def _power(value: Value, n: int, shape: Shape, tokens: str, context: Context) -> Value:
+def _power(value: Value, n: int, shape: Shape, tokens: Tokens, context: Context) -> Value:
     """An integer power, by squaring."""
     if n < 0:
         return _power(
@@ -282,7 +287,7 @@ def _power(value: Value, n: int, shape: Shape, tokens: str, context: Context) ->
     return multiplied(square, value, shape, tokens, context) if n % 2 else square
 
 
-def extreme(name: str, a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
+def extreme(name: str, a: Value, b: Value, shape: Shape, tokens: Tokens, context: Context) -> Value:
     """`max(a, b) = b + relu(a - b)`, `min(a, b) = b - relu(b - a)`."""
     sign = 1.0 if name == "max" else -1.0
     b = _flat(b, tokens, context)
@@ -305,8 +310,8 @@ def extreme(name: str, a: Value, b: Value, shape: Shape, tokens: str, context: C
     return Shifted(Pending(over.base, turned, shape, over.replicated), rest)
 
 
-def _compared(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
-    """`a - b`; where one is `max` or `min` of the other and a third, still a function of one form."""
+def _compared(a: Value, b: Value, shape: Shape, tokens: Tokens, context: Context) -> Value:
+    """`a - b`; a function of one form even if one is `max` or `min` of the other and a third."""
     for sign, one, other in ((-1.0, a, b), (1.0, b, a)):
         if isinstance(other, Shifted) and not isinstance(one, Shifted):
             rest = minus(one, other.rest, shape, tokens, context)
@@ -337,7 +342,7 @@ def _is_zero(value: Value) -> bool:
 
 
 def _chosen(
-    which: Value, no: Value, yes: Value, shape: Shape, tokens: str, context: Context
+    which: Value, no: Value, yes: Value, shape: Shape, tokens: Tokens, context: Context
 ) -> Value:
     """`where(which, yes, no) = no + which (yes - no)`."""
     if isinstance(which, Static) and not which.varying:

@@ -11,7 +11,7 @@ Axes: `a` rows and `b` columns of a shared matrix.
 import numpy as np
 
 from innerloop.compiler.errors import Refused
-from innerloop.compiler.forms import Atom, Form, matrix, selection
+from innerloop.compiler.forms import Atom, Form, Tokens, matrix, selection
 from innerloop.compiler.functions import Function, Piecewise
 from innerloop.compiler.lower.shared import (
     Context,
@@ -163,7 +163,7 @@ def _settled_outer(value: Outer, context: Context) -> Form:
     return total
 
 
-def clocked(value: Static, context: Context, *, tokens: str) -> Pending:
+def clocked(value: Static, context: Context, *, tokens: Tokens) -> Pending:
     """A scalar that follows the step count, as a function of the clock."""
     table = np.nan_to_num(value.array.reshape(value.array.shape[0], -1).astype(float))
     if not (table == table[:, :1]).all():

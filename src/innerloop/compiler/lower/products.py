@@ -7,7 +7,7 @@ A product whose factors vary along different axes stays an outer product.
 
 import numpy as np
 
-from innerloop.compiler.forms import Form, eye, matrix, selection
+from innerloop.compiler.forms import Form, Tokens, eye, matrix, selection
 from innerloop.compiler.functions import Function
 from innerloop.compiler.lower.layout import as_local, as_shared, clocked, row_form, settle
 from innerloop.compiler.lower.shared import Context, mapped_terms, shared_from_rows
@@ -18,6 +18,7 @@ from innerloop.compiler.values import (
     Pending,
     Shape,
     Shared,
+    Shifted,
     Static,
     Value,
     canonical,
@@ -37,7 +38,7 @@ def scaled(value: Value, factor: np.ndarray, shape: Shape, context: Context) -> 
         return Static(value.array * factor, value.varying)
     if isinstance(value, Masked) and value.shape == shape and factor.size == 1:
         return _scaled_mask(value, float(factor.ravel()[0]))
-    if isinstance(value, Pending | Masked):
+    if isinstance(value, Pending | Masked | Shifted):
         value = settle(value, context)
     if not factor.any():
         return Static(np.zeros(shape))
@@ -92,14 +93,15 @@ def _scaled_outer(value: Outer, factor: np.ndarray, shape: Shape, uniform: bool)
     return Outer(tuple((u.scaled(rows), v.scaled(columns)) for u, v in value.pairs), shape)
 
 
-def multiplied(a: Value, b: Value, shape: Shape, tokens: str, context: Context) -> Value:
+def multiplied(a: Value, b: Value, shape: Shape, tokens: Tokens, context: Context) -> Value:
     """The entrywise product of two values that depend on the prompt or on the step."""
     for value, other in ((a, b), (b, a)):
         if isinstance(value, Static) and not value.varying:
             return scaled(other, value.array, shape, context)
     a, b = (_clocked(value, tokens, context) for value in (a, b))
-    if isinstance(a, Outer) or isinstance(b, Outer):
-        a, b = (a, b) if isinstance(a, Outer) else (b, a)
+    if isinstance(b, Outer) and not isinstance(a, Outer):
+        a, b = b, a
+    if isinstance(a, Outer):
         kept = _times_outer(a, b, shape, context)
         if kept is not None:
             return kept
@@ -119,7 +121,7 @@ def multiplied(a: Value, b: Value, shape: Shape, tokens: str, context: Context) 
     return shared_from_rows(Form.of(atom), shape, context)
 
 
-def _clocked(value: Value, tokens: str, context: Context) -> Value:
+def _clocked(value: Value, tokens: Tokens, context: Context) -> Value:
     if isinstance(value, Static) and value.varying:
         return clocked(value, context, tokens=tokens)
     return value
@@ -129,7 +131,7 @@ def _jumps(value: Pending) -> bool:
     return bool(value.function.jumps())
 
 
-def _masked(mask: Pending, other: Value, shape: Shape, tokens: str, context: Context) -> Value:
+def _masked(mask: Pending, other: Value, shape: Shape, tokens: Tokens, context: Context) -> Value:
     """A function times a value; functions of one variable are multiplied first."""
     if isinstance(other, Masked) and _same_variable(mask, other.mask) and other.shape == shape:
         both = Function.of_operation("mul", np.multiply, [mask.function, other.mask.function])
@@ -139,7 +141,7 @@ def _masked(mask: Pending, other: Value, shape: Shape, tokens: str, context: Con
     return Masked(mask, _plain(other, shape, tokens, context))
 
 
-def _plain(value: Value, shape: Shape, tokens: str, context: Context) -> Local | Shared:
+def _plain(value: Value, shape: Shape, tokens: Tokens, context: Context) -> Local | Shared:
     if tokens == "data":
         return Local(as_local(value, shape, context), shape)
     return as_shared(value, shape, context)
@@ -150,7 +152,7 @@ def _same_variable(one: Pending, two: Pending) -> bool:
 
 
 def chosen_factor(
-    which: Pending, no: Value, yes: Value, shape: Shape, tokens: str, context: Context
+    which: Pending, no: Value, yes: Value, shape: Shape, tokens: Tokens, context: Context
 ) -> Masked | None:
     """`where(c(s), g(s) v, h(s) v) = where(c, g, h)(s) v`, if it is of this form."""
     sides = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from innerloop.compiler.errors import Refused
-from innerloop.compiler.forms import Atom, Form, Matrix, eye, matrix, selection
+from innerloop.compiler.forms import Atom, Form, Matrix, Tokens, dims, eye, matrix, same, selection
 from innerloop.compiler.graph import Flags, Graph
 from innerloop.compiler.values import Reduction, Shape, Shared, Static, Term, canonical
 
@@ -78,7 +78,7 @@ def check_rows(rows: int, context: Context) -> None:
         raise NeedsRegisters(rows)
 
 
-def static_form(value: Static, context: Context, *, tokens: str, shape: Shape) -> Form:
+def static_form(value: Static, context: Context, *, tokens: Tokens, shape: Shape) -> Form:
     """A constant as a form: flattened in data tokens, row by row on registers."""
     array = np.broadcast_to(np.asarray(value.array, np.float64), shape)
     if tokens == "data":
@@ -120,14 +120,14 @@ def _align_term(term: Term, a: int, b: int, context: Context) -> Form:
     scalar = (a, b) == (1, 1)
     if isinstance(body, Atom) and not term.transposed:
         if body is flags.name:
-            constant = Static((term.left @ term.right).toarray())
+            constant = Static(matrix(term.left @ term.right).toarray())
             return static_form(constant, context, tokens="register", shape=(a, b))
         sums = np.asarray(term.left.sum(axis=1)).ravel()
         if body.replicated and (sums == sums[0]).all():
             return Form.of(body).mapped(matrix(term.right.T * sums[0]))
         scale = term.left.data[0] if term.left.nnz else 0.0
         straight = eye(a, flags.registers, scale)
-        if not scalar and (term.left != straight).nnz == 0:
+        if not scalar and same(term.left, straight):
             return Form.of(body).mapped(matrix(term.right.T * scale))
     return _moved(term, a, context)
 
@@ -148,10 +148,11 @@ def _moved(term: Term, a: int, context: Context) -> Form:
     else:
         u, v = flags.row_names(flags.registers), Form.of(body)
     right = term.right
-    if right.shape[0] > right.shape[1]:
-        v, right = v.mapped(matrix(right.T)), eye(right.shape[1])
+    inner, outer = dims(right)
+    if inner > outer:
+        v, right = v.mapped(matrix(right.T)), eye(outer)
     first = left[[0], :]
-    alike = a > 1 and (left != matrix(np.ones((a, 1)) @ first.toarray())).nnz == 0
+    alike = a > 1 and same(left, matrix(np.ones((a, 1)) @ first.toarray()))
     replicated = alike or a == 1
     if replicated:
         query, key = flags.constant("register", [1.0]), u.mapped(matrix(first))

@@ -33,7 +33,8 @@ from innerloop.compiler.values import (
 PLACINGS = ("dynamic_update_slice", "scatter", "scatter-add")
 MOVES = (
     "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "transpose", "slice", "rev", "copy",
-    "copy_p", "stop_gradient", "optimization_barrier", "reduce_precision", "gather", "dynamic_slice",
+    "copy_p", "stop_gradient", "optimization_barrier", "reduce_precision", "gather",
+    "dynamic_slice",
 )  # fmt: skip
 _MOST_TERMS = 256
 
@@ -151,10 +152,10 @@ def _moved_shared(value: Shared, picks: np.ndarray) -> Shared:
     separate = _axes_moved(picks, value.shape)
     if separate is not None:
         rows, columns, swapped = separate
-        terms = transposed(value.terms) if swapped else value.terms
+        kept = transposed(value.terms) if swapped else value.terms
         first, second = (b, a) if swapped else (a, b)
         left, right = selection(rows, first), selection(columns, second)
-        return Shared(mapped_terms(terms, left, matrix(right.T)), picks.shape)
+        return Shared(mapped_terms(kept, left, matrix(right.T)), picks.shape)
     c, d = canonical(picks.shape)
     if min(a, b) * d > _MOST_TERMS:
         raise Refused(
@@ -247,7 +248,7 @@ def summed(parts: list[Value], shape: Shape, context: Context) -> Value:
     statics = [v for v in parts if isinstance(v, Static)]
     if len(statics) == len(parts):
         varying = any(v.varying for v in statics)
-        return Static(sum(np.asarray(v.array) for v in statics), varying)
+        return Static(np.asarray(sum(np.asarray(v.array) for v in statics)), varying)
     total: Value | None = None
     for part in parts:
         if isinstance(part, Static) and not part.varying and not part.array.any():

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from innerloop.collectives import attend as attend
     from innerloop.compiler import CompileError as CompileError
+    from innerloop.compiler import RunWarning as RunWarning
+    from innerloop.compiler import certify as certify
     from innerloop.compiler import compile as compile
     from innerloop.compiler import load as load
     from innerloop.compiler import save as save
@@ -27,7 +29,9 @@ _HOMES = {
     "Kernel": "kernels",
     "Learner": "learners",
     "Prompt": "prompts",
+    "RunWarning": "compiler",
     "attend": "collectives",
+    "certify": "compiler",
     "compile": "compiler",
     "learner": "learners",
     "load": "compiler",
@@ -36,6 +40,7 @@ _HOMES = {
     "squared_error": "learners",
 }
 _SUBPACKAGES = (
+    "algorithms",
     "collectives",
     "compiler",
     "kernels",

@@ -115,8 +115,14 @@ def _followed(traced: Traced, start: Sequence[Value], steps: int) -> list[np.nda
     history = [state]
     for _ in range(steps):
         history.append(after(history[-1]))
-    columns = [[row[k] for row in history] for k in range(count)]
-    return [
-        np.stack([v.array for v in column if isinstance(v, Static)]) if ok else None
-        for ok, column in zip(known, columns, strict=True)
-    ]
+    columns: list[list[Value]] = [[row[k] for row in history] for k in range(count)]
+    return [_followable(column) if ok else None for ok, column in zip(known, columns, strict=True)]
+
+
+def _followable(column: list[Value]) -> np.ndarray | None:
+    """A leaf's values over the steps; None if they change by a rule of their own for each entry."""
+    table = np.stack([value.array for value in column if isinstance(value, Static)])
+    flat = table.reshape(len(table), -1)
+    changes = (table != table[:1]).any()
+    uniform = np.array_equal(flat, np.broadcast_to(flat[:, :1], flat.shape), equal_nan=True)
+    return None if changes and not uniform else table

@@ -70,6 +70,7 @@ def mix(
     linearly with the tokens, once there are more tokens than `k v / (k + v)`.
     """
     _, t, k = keys.shape
+    values = jnp.where(read[..., None], values, 0.0)
     if kernel.normalised:
         logits = jnp.where(read[:, None, :], kernel.scores(queries, keys), -jnp.inf)
         mixed = jax.nn.softmax(logits, axis=-1) @ values

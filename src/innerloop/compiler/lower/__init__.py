@@ -211,7 +211,7 @@ class Lowering:
         if not any(value.varying for value in statics):
             return [Static(array) for array in _evaluated(eqn, [v.array for v in statics])]
         rows = [
-            _evaluated(eqn, [v.array[t] if v.varying else v.array for v in statics])
+            _evaluated(eqn, [np.asarray(v.array[t]) if v.varying else v.array for v in statics])
             for t in range(self.context.steps)
         ]
         return [step_values(np.stack(column)) for column in zip(*rows, strict=True)]
@@ -253,7 +253,7 @@ def _evaluated(eqn, arrays: list[np.ndarray]) -> list[np.ndarray]:
 def step_values(table: np.ndarray) -> Static:
     """A constant with a leading axis of steps, or without one if all steps agree."""
     if len(table) and (table == table[:1]).all():
-        return Static(table[0])
+        return Static(np.asarray(table[0]))
     return Static(table, varying=True)
 
 

@@ -69,7 +69,10 @@ def algorithm_rows(rng: np.random.Generator) -> Iterator[str]:
             lambda: algorithms.functional_gradient_descent(0.8, kernel="rbf"),
             regression,
         ),
-        "logistic regression (Newton)": (lambda: algorithms.logistic_regression(0.5), labels),
+        "logistic regression (Newton)": (
+            lambda: algorithms.logistic_regression(0.1, bound=3.0),
+            labels,
+        ),
     }
     for name, (make, prompt) in cases.items():
         yield row(name, make, prompt)
@@ -99,9 +102,9 @@ def page() -> str:
     head += "|---|---|---|---|---|---|\n"
     return (
         "# What compiles\n\n"
-        "Written by `python docs/make_compiled.py`. Linear attention, ReGLU neurons, float64, three "
-        "steps, `tolerance=1e-6`. The error is the largest difference from `il.run` over all steps "
-        "and queries, relative to the largest prediction; *exact* means up to rounding and outside "
+        "Written by `python docs/make_compiled.py`. Linear attention, ReGLU neurons, float64, "
+        "three steps, `tolerance=1e-6`. The error is the largest difference from `il.run` over all "
+        "steps and queries, relative to the largest prediction; *exact* means up to rounding and outside "
         "the ramps of jumps.\n\n"
         "## Optimisers, on a two-layer ReLU network with squared loss\n\n"
         + head

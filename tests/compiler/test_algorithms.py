@@ -39,7 +39,7 @@ def test_a_step_too_few_is_seen(rng):
 
 
 def test_depths_are_those_of_the_literature(rng):
-    """Layers a step: 1 for attention-only GD++ and kernel descent, k + 2 in all for Newton-Schulz."""
+    """Layers a step: one for what only attends, k + 2 in all for Newton-Schulz."""
     depths = {}
     for name, factory, family in ALGORITHMS:
         if name in ("gd_plus_plus", "newton_schulz", "kernel_ridge", "gradient_descent"):

@@ -47,5 +47,4 @@ def certify(model: Compiled, learner: Learner, prompts: Iterable[Prompt]) -> Com
     if not count:
         raise ValueError("certify needs at least one prompt to measure on; got none.")
     certificate = replace(model.certificate, measured=worst, prompts=count)
-    fields = {name: getattr(model, name) for name in Compiled.__dataclass_fields__}
-    return Compiled(**(fields | {"certificate": certificate}))
+    return replace(model, certificate=certificate)

@@ -103,9 +103,9 @@ def page() -> str:
     return (
         "# What compiles\n\n"
         "Written by `python docs/make_compiled.py`. Linear attention, ReGLU neurons, float64, "
-        "three steps, `tolerance=1e-6`. The error is the largest difference from `il.run` over all "
-        "steps and queries, relative to the largest prediction; *exact* means up to rounding and outside "
-        "the ramps of jumps.\n\n"
+        "three steps, `tolerance=1e-6`. The error is the largest difference from `il.run` "
+        "over all steps and queries, relative to the largest prediction; *exact* means up to "
+        "rounding and outside the ramps of jumps.\n\n"
         "## Optimisers, on a two-layer ReLU network with squared loss\n\n"
         + head
         + "\n".join(optimizer_rows(rng))

@@ -70,7 +70,7 @@ def _placed(weights: Matrix, coordinates: np.ndarray, width: int) -> Matrix:
     )
 
 
-def assemble(allocations: Sequence[Allocation], width: int, *, mlp: str, dtype: str) -> Assembled:
+def assemble(allocations: Sequence[Allocation], width: int, *, dtype: str) -> Assembled:
     """Stacks all layers of all blocks into one bank."""
     layers = [
         (allocation, _layer(allocation, index))
@@ -87,7 +87,7 @@ def assemble(allocations: Sequence[Allocation], width: int, *, mlp: str, dtype: 
         key=str,
     )
     attention = tuple(_attention(layers, kernel, width, dtype) for kernel in kernels)
-    neurons = _mlp(layers, width, mlp, dtype)
+    neurons = _mlp(layers, width, dtype)
     return Assembled(
         Block(tuple(a for a in attention if a is not None), neurons), _ramps(layers, width)
     )
@@ -141,10 +141,10 @@ def _roles(tokens: Tokens, *, readers: bool) -> list[bool]:
     return [True, readers, False]
 
 
-def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, mlp: str, dtype: str) -> MLP:
+def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> MLP:
     """All neurons; one that copies has a gate of one, or in a ReLU MLP a twin of other sign."""
     rows = [
-        [_neuron_weights(item, allocation, width, mlp) for item in group]
+        [_neuron_weights(item, allocation, width) for item in group]
         for allocation, (_, group) in layers
     ]
     f = max((sum(dims(w[0])[0] for w in row) for row in rows), default=0)
@@ -161,13 +161,11 @@ def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, mlp: str, dtype
             W_out[i, :, here] = out.toarray()
             start = here.stop
     b_out = np.zeros((l, width), dtype)
-    if mlp == "relu":
-        return MLP(W_in, b_in, W_out, b_out, activation="relu")
     return MLP(W_in, b_in, W_out, b_out, W_gate, b_gate, activation="reglu")
 
 
 def _neuron_weights(
-    item: Wired, allocation: Allocation, width: int, mlp: str
+    item: Wired, allocation: Allocation, width: int
 ) -> tuple[Matrix, float, Matrix, float, Matrix]:
     """Value rows and bias, gate rows and bias, output columns."""
     neurons = item.operation
@@ -179,13 +177,7 @@ def _neuron_weights(
     nothing = matrix((neurons.count, width))
     gate = nothing if neurons.gate is None else rows_of(neurons.gate, allocation, width)
     value = nothing if neurons.value is None else rows_of(neurons.value, allocation, width)
-    if mlp == "reglu":
-        return value, float(neurons.value is None), gate, float(neurons.gate is None), out
-    if neurons.gate is not None:
-        return gate, 0.0, nothing, 0.0, out
-    both = matrix(sp.vstack([value, -value]))
-    empty = matrix((2 * neurons.count, width))
-    return both, 0.0, empty, 0.0, matrix(sp.hstack([out, -out]))
+    return value, float(neurons.value is None), gate, float(neurons.gate is None), out
 
 
 def _ramps(layers: Sequence[tuple[Allocation, Layer]], width: int) -> Ramps:

@@ -6,7 +6,6 @@ Each pass is a pure function between immutable values, in the file of its name.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import jax
@@ -30,22 +29,13 @@ from innerloop.learners import Learner
 from innerloop.models import Transformer
 from innerloop.prompts import Prompt
 
+_TARGETS = {
+    "attention": ("linear",),
+    "mlp": ("reglu",),
+    "tie": ("looped",),
+    "dtype": ("float64", "float32"),
+}
 _RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
-
-
-@dataclass(frozen=True)
-class Target:
-    """What kind of transformer to compile into.
-
-    Args:
-        attention: The kind of attention.
-        mlp: The kind of neurons.
-        dtype: The precision of the weights.
-    """
-
-    attention: str
-    mlp: str
-    dtype: str
 
 
 def compile(
@@ -90,19 +80,27 @@ def compile(
     """
     if steps < 0:
         raise ValueError(f"steps must be at least 0; got {steps}.")
-    target = Target(attention, mlp, dtype)
+    _check_target(attention=attention, mlp=mlp, tie=tie, dtype=dtype)
     with jax.enable_x64(True):
         programs = lower(trace(learner, like), steps)
         splines, approximations = smooth_functions(
-            programs, like, steps, tolerance=tolerance, degree=2 if mlp == "reglu" else 1
+            programs, like, steps, tolerance=tolerance, degree=2
         )
-    return _built(programs, steps, target, splines, approximations)
+    return _built(programs, steps, dtype, splines, approximations)
+
+
+def _check_target(**chosen: str) -> None:
+    """Refuses what is not a target yet, rather than compiling into something else."""
+    for name, value in chosen.items():
+        if value not in _TARGETS[name]:
+            known = " or ".join(repr(target) for target in _TARGETS[name])
+            raise ValueError(f"{name}={value!r} is not a target of the compiler yet; use {known}.")
 
 
 def _built(
     programs: Programs,
     steps: int,
-    target: Target,
+    dtype: str,
     splines: Mapping[Atom, Spline],
     approximations: tuple[Approximation, ...],
 ) -> Compiled:
@@ -116,10 +114,10 @@ def _built(
         blocks = [programs.init, *blocks]
     allocations = []
     for program in blocks:
-        plan = _planned(program, programs, target, splines)
+        plan = _planned(program, programs, dtype, splines)
         allocations.append(allocate(plan, program.block, fixed, wipe=program.block != "read-out"))
     width = max(allocation.width for allocation in allocations)
-    assembled = assemble(allocations, width, mlp=target.mlp, dtype=target.dtype)
+    assembled = assemble(allocations, width, dtype=dtype)
     depths = {p.block: a.schedule.depth for p, a in zip(blocks, allocations, strict=True)}
     sections = Sections(depths.get("init", 0), depths.get("step", 0), steps, depths["read-out"])
     embed, registers = _beginning(programs, fixed, width, begins_at_once)
@@ -133,24 +131,24 @@ def _built(
     )
     return Compiled(
         Transformer(assembled.blocks, _order(sections)),
-        embed.astype(target.dtype),
-        registers.astype(target.dtype),
-        unembed.astype(target.dtype),
-        _ramps_in(assembled.ramps, target.dtype),
+        embed.astype(dtype),
+        registers.astype(dtype),
+        unembed.astype(dtype),
+        _ramps_in(assembled.ramps, dtype),
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        _certificate(blocks, target, approximations),
+        _certificate(blocks, dtype, approximations),
     )
 
 
 def _planned(
-    program: Program, programs: Programs, target: Target, splines: Mapping[Atom, Spline]
+    program: Program, programs: Programs, dtype: str, splines: Mapping[Atom, Spline]
 ) -> Schedule:
     """One block as a schedule."""
     flags = programs.state.flags
-    resolution = float(np.finfo(target.dtype).eps)
-    expansion = Expansion(flags, *_RAMPS[target.dtype], resolution, splines)
+    resolution = float(np.finfo(dtype).eps)
+    expansion = Expansion(flags, *_RAMPS[dtype], resolution, splines)
     operations = expansion.expand(program.operations)
     try:
         return schedule(wire(operations, program.writes, program.output, flags))
@@ -195,7 +193,7 @@ def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
 
 
 def _certificate(
-    blocks: list[Program], target: Target, approximations: tuple[Approximation, ...]
+    blocks: list[Program], dtype: str, approximations: tuple[Approximation, ...]
 ) -> Certificate:
     operations = [o for program in blocks for o in program.operations]
     gates = [
@@ -205,4 +203,4 @@ def _certificate(
         or (isinstance(o, Apply) and o.function.pieces is not None and o.function.pieces.jumps())
     ]
     exact = len(operations) - len(approximations)
-    return Certificate(target.dtype, exact, approximations, len(gates), *_RAMPS[target.dtype])
+    return Certificate(dtype, exact, approximations, len(gates), *_RAMPS[dtype])

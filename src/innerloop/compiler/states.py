@@ -51,7 +51,7 @@ class State:
         inputs: list[Value] = []
         for leaf, stored in zip(leaves, (*self.shared, *self.local), strict=True):
             if isinstance(stored, np.ndarray):
-                inputs.append(Static(stored[-1]) if last else step_values(stored[:-1]))
+                inputs.append(Static(np.asarray(stored[-1])) if last else step_values(stored[:-1]))
             elif stored.tokens == "data":
                 inputs.append(Local(Form.of(stored), leaf.shape))
             else:

@@ -25,16 +25,19 @@ class Ranges:
 
     Args:
         found: By the atom that holds the function's value.
+        in_context: The same without the queries, whose target is zero and never used.
     """
 
     found: dict[Atom, tuple[float, float]] = field(default_factory=dict)
+    in_context: dict[Atom, tuple[float, float]] = field(default_factory=dict)
 
-    def widen(self, atom: Atom, values: np.ndarray) -> None:
-        """Takes more values into account."""
-        values = values[np.isfinite(values)]
-        if values.size:
-            low, high = self.found.get(atom, (np.inf, -np.inf))
-            self.found[atom] = min(low, float(values.min())), max(high, float(values.max()))
+    def widen(self, atom: Atom, values: np.ndarray, context: int | None) -> None:
+        """Takes more values into account, the first `context` rows of which are no queries."""
+        for ranges, rows in ((self.found, values), (self.in_context, values[:context])):
+            finite = rows[np.isfinite(rows)]
+            if finite.size:
+                low, high = ranges.get(atom, (np.inf, -np.inf))
+                ranges[atom] = min(low, float(finite.min())), max(high, float(finite.max()))
 
 
 class Interpreter:
@@ -83,7 +86,8 @@ class Interpreter:
                 return self._attended(operation)
             case Apply():
                 base = self.read(operation.base)
-                self.ranges.widen(operation.out, base[: operation.rows])
+                context = self.n if operation.base.tokens == "data" else None
+                self.ranges.widen(operation.out, base[: operation.rows], context)
                 with np.errstate(all="ignore"):
                     return np.nan_to_num(np.asarray(operation.function.evaluate(base), float))
             case Product():

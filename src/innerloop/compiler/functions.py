@@ -143,7 +143,7 @@ def _crossings(f: Piecewise, g: Piecewise) -> list[float]:
     return found
 
 
-_SINGULAR = 100.0
+_NEAR, _FAR = 1e-11, 1e-3
 _LINEAR = {"add", "sub", "add_any"}
 _TURNING = {"abs", "sign"}
 _ORDERED = {"max", "min", "lt", "le", "gt", "ge", "eq", "ne"}
@@ -268,15 +268,16 @@ class Function:
             return self.pieces.jumps()
         found = []
         for t in self.specials:
-            near = 1e-11 * max(1.0, abs(t))
+            scale = max(1.0, abs(t))
+            probes = t + scale * np.array([-_FAR, -_NEAR, 0.0, _NEAR, _FAR])
             with np.errstate(all="ignore"):
-                left, at, right = np.asarray(
-                    self.evaluate(np.array([t - near, t, t + near])), np.float64
-                )
+                values = np.asarray(self.evaluate(probes), np.float64)
+            further_left, left, at, right, further_right = (float(v) for v in values)
             size = max(1.0, abs(left), abs(right)) * 1e-9
-            singular = not max(abs(at - left), abs(right - at)) < _SINGULAR
-            if not singular and max(abs(at - left), abs(right - at)) > size:
-                found.append((t, float(at - left), float(right - at)))
+            height = max(abs(at - left), abs(right - at))
+            steep = max(abs(left - further_left), abs(further_right - right))
+            if height > size and steep < 0.5 * height:
+                found.append((t, at - left, right - at))
         return found
 
     def without_jumps(self) -> tuple["Function", list[tuple[float, float, float]]]:

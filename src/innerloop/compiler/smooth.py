@@ -39,14 +39,19 @@ def smooth_functions(
     smooth = list(_smooth(programs))
     if not smooth:
         return {}, ()
-    ranges = calibrated(programs, [like], steps).found
+    ranges = calibrated(programs, [like], steps)
     splines: dict[Atom, Spline] = {}
     refusals = []
     approximations = []
     for operation in smooth:
         function, out = operation.function, operation.out
-        low, high = _domain(function, *ranges.get(out, (0.0, 0.0)))
-        spline = interpolated(function, low, high, tolerance=tolerance, degree=degree)
+        low = high = 0.0
+        spline = None
+        for measured in (ranges.found, ranges.in_context):
+            low, high = _domain(function, *measured.get(out, (0.0, 0.0)))
+            spline = interpolated(function, low, high, tolerance=tolerance, degree=degree)
+            if spline is not None:
+                break
         if spline is None:
             refusals.append(
                 Refusal(

@@ -22,6 +22,7 @@ _PROBES = np.linspace(0.0, 1.0, 17)
 _ROUNDS = 60
 _MOST_PIECES = 4_000
 _MOST_PROBES = 2_000
+_WORST = 100.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,8 @@ def interpolated(
         degree: 1 for ReLU neurons, 2 for ReGLU neurons.
 
     Returns:
-        The spline, or None if the function is not finite there or would need too many knots.
+        The spline, or None if the function is not finite there, would need too many knots, or
+        cannot be summed to within a hundred tolerances.
     """
     evaluate = _safe(function.evaluate)
     ends = _partition(evaluate, low, high, function.specials, tolerance, degree)
@@ -88,6 +90,8 @@ def interpolated(
     truth = evaluate(probe)
     best = min(candidates, key=lambda spline: _error(spline(probe), truth))
     error = max(_error(best(probe), truth), tolerance)
+    if error > _WORST * tolerance:
+        return None
     return replace(best, error=error)
 
 

@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import Array, Float
 
 from innerloop.compiler.forms import matrix
-from innerloop.compiler.runner.stack import Stack, elementwise, times_known, total
+from innerloop.compiler.runner.stack import Stack, elementwise, times_known, too_thin, total
 from innerloop.kernels import Kernel
 
 
@@ -80,6 +80,8 @@ def _scores(query: Stack, key: Stack) -> Stack:
     terms = []
     everywhere = np.arange(key.tokens)
     kinds, number = np.unique(np.stack([query.owner, key.owner]), axis=1, return_inverse=True)
+    if too_thin(kinds.shape[1], query.size):
+        return Stack.of_array(key.joined().T @ query.joined())
     for kind in range(kinds.shape[1]):
         rows = np.flatnonzero(number.ravel() == kind)
         (_, left), (_, right) = next(key.rows(rows).parts()), next(query.rows(rows).parts())

@@ -20,12 +20,14 @@ from innerloop.compiler.forms import matrix
 from innerloop.compiler.runner.execute import Stacks, pruned, through
 from innerloop.compiler.runner.known import Known, touching
 from innerloop.compiler.runner.plan import Plan, plan
-from innerloop.compiler.runner.sparse import sparse_layers
-from innerloop.compiler.runner.stack import Stack
+from innerloop.compiler.runner.sparse import patterns, sparse_layers
+from innerloop.compiler.runner.stack import Block, Stack
 from innerloop.models import Transformer
 from innerloop.precision import is_traced
 from innerloop.prompts import Prompt
 
+_PATTERNS = 32
+"""Weights with coordinates of more kinds than this in one layer have no structure to exploit."""
 _RUNNERS: dict[int, "Runner | None"] = {}
 
 
@@ -127,13 +129,13 @@ class Runner:
     def _carries(self) -> list[np.ndarray]:
         return [np.flatnonzero(rows) for rows in self._plan.carried]
 
-    def _carried(self, stacks: Stacks) -> list[Float[Array, "rows t"]]:
+    def _carried(self, stacks: Stacks) -> list[Block]:
         """What a step hands on to the next."""
         return [
             stack.rows(rows).joined() for stack, rows in zip(stacks, self._carries, strict=True)
         ]
 
-    def _state(self, start: Stacks, carry: Sequence[Float[Array, "rows t"]]) -> Stacks:
+    def _state(self, start: Stacks, carry: Sequence[Block]) -> Stacks:
         """The residual stream between steps, from what they hand on and what none changes."""
         made = []
         for role, stack in enumerate(start):
@@ -174,10 +176,12 @@ def runner_of(model: eqx.Module, *parts: PyTree) -> Runner | None:
 
 
 def _supported(transformer: Transformer, *rest: PyTree) -> bool:
-    """Whether the weights have the form that the runner knows."""
-    start, step, steps = rest[-3:]
+    """Whether the runner knows the weights' form, and they have one worth knowing."""
+    ramps, start, step, steps = rest[-4:]
     blocks = transformer.blocks
     if blocks.norms is not None or blocks.mlp is None or blocks.mlp.activation == "gelu":
         return False
     middle = np.asarray(transformer.order)[start : start + step * steps].reshape(steps, step)
-    return bool((middle == middle[:1]).all())
+    if not (middle == middle[:1]).all():
+        return False
+    return all(patterns(layer) <= _PATTERNS for layer in sparse_layers(blocks, ramps))

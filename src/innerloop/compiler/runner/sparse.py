@@ -102,6 +102,17 @@ def sparse_layers(blocks: Block, ramps: Ramps) -> list[SparseLayer]:
     ]
 
 
+def patterns(layer: SparseLayer) -> int:
+    """In how many different ways coordinates are used: few in compiled weights, one in dense ones."""
+    read, written = [layer.neurons.gate, layer.neurons.value], [layer.neurons.out]
+    for head in layer.heads:
+        read += [head.query, head.key, head.value]
+        written.append(head.out)
+    used = [np.diff(sp.csc_array(weights).indptr) > 0 for weights in read]
+    used += [np.diff(weights.indptr) > 0 for weights in written]
+    return np.unique(np.stack(used), axis=1).shape[1]
+
+
 def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
     """By layer, the heads that write something."""
     weights = [np.asarray(w) for w in (attention.W_Q, attention.W_K, attention.W_V, attention.W_O)]

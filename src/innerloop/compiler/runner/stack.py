@@ -19,12 +19,10 @@ from innerloop.compiler.forms import Matrix
 
 _SPARSE = 8
 """A product is added up entry by entry if it has this many times fewer entries than a dense one."""
-_PIECES = 6
+_SLICES = 6
 """Rows that are not side by side are put together from at most this many slices."""
-_PRODUCTS = 16
-"""A map of more pieces than this, and than it has rows, is one product of the joined rows."""
-_ARRAYS = 16
-"""More arrays than this are joined where they hold fewer than `_THIN` rows each."""
+_PIECES = 8
+"""More pieces than this are joined, if they have fewer than `_THIN` rows each."""
 _THIN = 4
 
 Rows = Int[np.ndarray, " _"]
@@ -127,7 +125,7 @@ class Stack:
     def compact(self) -> "Stack":
         """The same, in one array if there are many small ones."""
         varying = np.flatnonzero(self.owner >= 0)
-        if len(np.unique(self.owner[varying])) <= max(_ARRAYS, len(varying) / _THIN):
+        if not too_thin(len(np.unique(self.owner[varying])), len(varying)):
             return self
         parts = [
             (np.arange(self.size), Stack.of_known(self.known, self.tokens)),
@@ -142,7 +140,7 @@ class Stack:
             known = known + bias.astype(known.dtype)
         made = []
         families = _families(weights, self.owner)
-        if sum(len(owners) for _, owners in families) > max(_PRODUCTS, weights.shape[0]):
+        if too_thin(sum(len(owners) for _, owners in families), weights.shape[0]):
             used = np.flatnonzero((self.owner >= 0) & (np.diff(weights.tocsc().indptr) > 0))
             block = jnp.asarray(weights[:, used].toarray().astype(known.dtype))
             return Stack.of_array(block @ self.rows(used).joined() + known)
@@ -160,11 +158,18 @@ class Stack:
         return Stack.of_parts(weights.shape[0], self.tokens, made, known.dtype)
 
 
+def too_thin(pieces: int, rows: int) -> bool:
+    """Whether rows are in so many pieces that they had better be joined."""
+    return pieces > max(_PIECES, rows / _THIN)
+
+
 def elementwise(function: Callable, *stacks: Stack) -> Stack:
     """A function of stacks of the same size, entry by entry; known where all of them are."""
     made = []
     owners = np.stack([stack.owner for stack in stacks])
     kinds, number = np.unique(owners, axis=1, return_inverse=True)
+    if too_thin(kinds.shape[1], stacks[0].size):
+        return Stack.of_array(function(*(stack.joined() for stack in stacks)))
     for kind in range(kinds.shape[1]):
         rows = np.flatnonzero(number.ravel() == kind)
         blocks = [next(stack.rows(rows).parts())[1] for stack in stacks]
@@ -185,6 +190,8 @@ def total(size: int, tokens: int, terms: Sequence[tuple[Rows, Stack]], dtype: np
     kinds, number = np.unique(
         np.stack([s.owner for s in spread] + list(inside)), axis=1, return_inverse=True
     )
+    if too_thin(kinds.shape[1], size):
+        return elementwise(_sum, *spread)
     made = []
     for kind in range(kinds.shape[1]):
         rows = np.flatnonzero(number.ravel() == kind)
@@ -215,7 +222,7 @@ def taken(array: Block, rows: Rows) -> Block:
         return array
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     runs = np.split(rows, breaks)
-    if len(runs) <= _PIECES:
+    if len(runs) <= _SLICES:
         slices = [jax.lax.slice_in_dim(array, int(run[0]), int(run[-1]) + 1) for run in runs]
         return slices[0] if len(slices) == 1 else jnp.concatenate(slices)
     if len({len(run) for run in runs}) == 1 and len({run[0] for run in runs}) == 1:

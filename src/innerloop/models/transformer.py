@@ -79,7 +79,7 @@ class Transformer(eqx.Module):
         >>> from innerloop.models import MLP
         >>> double = MLP(np.ones((1, 1, 1)), np.zeros((1, 1)), np.ones((1, 1, 1)), np.zeros((1, 1)))
         >>> looped = Transformer(Block((), double), order=(0, 0, 0))
-        >>> looped(np.ones((1, 1), np.float32), roles=np.zeros(1, int), n=1).tolist()
+        >>> looped(np.ones((1, 1)), roles=np.zeros(1, int), n=1).tolist()
         [[8.0]]
     """
 

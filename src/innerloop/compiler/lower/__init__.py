@@ -130,11 +130,13 @@ class Lowering:
         context: The operations so far.
         refusals: One for each operation without a lowering.
         total: How many operations were met.
+        called_from: The line that called the function being walked, for code without its own.
     """
 
     context: Context
     refusals: list[Refusal] = field(default_factory=list)
     total: int = 0
+    called_from: str = ""
 
     def run(self, closed: ClosedJaxpr, inputs: Sequence[Value]) -> list[Value]:
         """The values of a jaxpr's outputs."""
@@ -155,12 +157,15 @@ class Lowering:
 
     def _lower(self, eqn, inputs: list[Value]) -> list[Value]:
         if (body := inner_jaxpr(eqn)) is not None:
-            return self.run(body, inputs)
+            outer, self.called_from = self.called_from, source_of(eqn) or self.called_from
+            values = self.run(body, inputs)
+            self.called_from = outer
+            return values
         name = eqn.primitive.name
         if name == "scan":
             return self._unrolled(eqn, inputs)
         self.total += 1
-        source = source_of(eqn)
+        source = source_of(eqn) or self.called_from
         self.context.source = source
         try:
             if any(isinstance(value, Unknown) for value in inputs):

@@ -184,7 +184,8 @@ def _reduced(eqn, inputs: list[Value], shape: Shape, tokens: Tokens, context: Co
         case "integer_pow":
             return _power(first, eqn.params["y"], shape, tokens, context)
         case "div" if isinstance(second, Static):
-            inverse = Static(1.0 / np.asarray(second.array, float), second.varying)
+            reciprocals = np.asarray(1.0 / np.asarray(second.array, float))
+            inverse = Static(reciprocals, second.varying)
             return multiplied(first, inverse, shape, tokens, context)
         case "div":
             own = second.shape if size(second.shape) == 1 else shape

@@ -35,7 +35,7 @@ def scaled(value: Value, factor: np.ndarray, shape: Shape, context: Context) -> 
     """The value times constants."""
     factor = np.asarray(factor, float)
     if isinstance(value, Static):
-        return Static(value.array * factor, value.varying)
+        return Static(np.asarray(value.array * factor), value.varying)
     if isinstance(value, Masked) and value.shape == shape and factor.size == 1:
         return _scaled_mask(value, float(factor.ravel()[0]))
     if isinstance(value, Pending | Masked | Shifted):

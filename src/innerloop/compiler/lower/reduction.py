@@ -37,7 +37,7 @@ def lower_sum(eqn, inputs: list[Value], context: Context) -> list[Value]:
 def _summed_over_context(value: Value, context: Context) -> Value:
     if not is_local(value):
         if isinstance(value, Static) and not value.varying:
-            return Static(np.asarray(value.array, float) * AXIS_SIZE)
+            return Static(np.asarray(np.asarray(value.array, float) * AXIS_SIZE))
         raise Refused(
             "a sum over the context of something all tokens share is a multiple of their number.",
             "Take jax.lax.pmean instead, or leave the reduction out.",

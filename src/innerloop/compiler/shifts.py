@@ -51,11 +51,12 @@ def _is_indifferent(program: ClosedJaxpr) -> bool:
 
 def _evaluated(program: ClosedJaxpr, inputs: Sequence[Array], shift: float) -> list[Array]:
     """The program for one token that is its own context, with every maximum moved."""
-    values: dict = dict(zip(program.jaxpr.constvars, program.consts, strict=True))
+    values: dict = dict(zip(program.jaxpr.constvars, map(jnp.asarray, program.consts), strict=True))
     values |= dict(zip(program.jaxpr.invars, inputs, strict=True))
 
     def read(atom):
-        return atom.val if isinstance(atom, Literal) else values[atom]
+        dtype = atom.aval.dtype
+        return jnp.asarray(atom.val, dtype) if isinstance(atom, Literal) else values[atom]
 
     for eqn in program.jaxpr.eqns:
         arrays = [read(v) for v in eqn.invars]

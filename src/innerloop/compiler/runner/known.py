@@ -3,7 +3,8 @@ r"""What is known of the residual stream before any prompt is seen.
 In each group of tokens a coordinate is either known, most often to be zero, or varies with the
 prompt. Knowledge is followed through the layers; for layers that run again and again it is what
 holds before every one of their runs.
-Axes: `r` residual width, `c` columns: 1 where all tokens of a group know the same, else one a token.
+Axes: `r` residual width; `c` columns, 1 where all tokens of a group know the same, else one a
+token.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from innerloop.compiler.forms import Matrix, eye, matrix
+from innerloop.compiler.forms import Matrix, dims, eye, matrix
 from innerloop.compiler.runner.sparse import SparseHead, SparseLayer, SparseNeurons
 
 Numbers = Float[np.ndarray, "_ _"]
@@ -64,7 +65,7 @@ def touched(weights: Matrix, columns: Flags) -> Flags:
 
 def touching(weights: Matrix, rows: Flags) -> Flags:
     """Which columns of a matrix have an entry in one of the rows."""
-    columns = np.zeros(weights.shape[1], bool)
+    columns = np.zeros(dims(weights)[1], bool)
     columns[weights.indices[np.repeat(rows, np.diff(weights.indptr))]] = True
     return columns
 
@@ -120,7 +121,7 @@ def divide(neurons: SparseNeurons, known: Known) -> Divided:
     silent = (~gate.varying & ~opened.any(axis=1)) | ~value.nonzero
     by_gate = ~silent & ~gate.varying & _even(opened)
     by_value = ~silent & ~by_gate & ~neurons.rectified & ~value.varying & _even(value.values)
-    width = neurons.out.shape[0]
+    width, _ = dims(neurons.out)
     linear, shift = eye(width), neurons.shift[:, None] * np.ones((1, known.values.shape[1]))
     for chosen, factors, read, bias in (
         (by_gate, opened, neurons.value, neurons.value_bias),

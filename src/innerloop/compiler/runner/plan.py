@@ -122,9 +122,7 @@ def _backwards(layers: Sequence[SparseLayer], known: Followed, needed: Needs) ->
     return history[::-1]
 
 
-def _planned(
-    layers: Sequence[SparseLayer], known: Followed, needed: Needs
-) -> list[PlannedLayer]:
+def _planned(layers: Sequence[SparseLayer], known: Followed, needed: Needs) -> list[PlannedLayer]:
     """The layers with their needs."""
     needs = _backwards(layers, known, needed)
     made = []

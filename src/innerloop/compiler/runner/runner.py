@@ -83,7 +83,7 @@ class Runner:
         """Predictions at the queries, and ramps met and domains left, layer by layer."""
         stacks, before = self._begin(prompt)
 
-        def body(carry: PyTree, _: None) -> tuple[PyTree, Int[Array, "layers 2"]]:
+        def body(carry: PyTree, _: object) -> tuple[PyTree, Int[Array, "layers 2"]]:
             after, counts = through(self._plan.step, self._state(stacks, carry), prompt.n)
             return self._carried(after), counts
 
@@ -96,7 +96,7 @@ class Runner:
         """Predictions at the queries before each step and after the last."""
         stacks, _ = self._begin(prompt)
 
-        def body(carry: PyTree, _: None) -> tuple[PyTree, Float[Array, "m p"]]:
+        def body(carry: PyTree, _: object) -> tuple[PyTree, Float[Array, "m p"]]:
             state = self._state(stacks, carry)
             after, _ = through(self._plan.step, state, prompt.n)
             return self._carried(after), self._read(state, prompt.n)[0]

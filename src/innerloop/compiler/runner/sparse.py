@@ -21,7 +21,7 @@ from innerloop.models import MLP, Attention, Block
 
 
 class SparseHead(NamedTuple):
-    """One head: `out (sum_j kernel(key_j, query_i) value_j)`, with the roles that read and write."""
+    """One head, `out (sum_j kernel(key_j, query_i) value_j)`, and who reads and writes."""
 
     kernel: Kernel
     query: Matrix
@@ -58,8 +58,10 @@ class SparseNeurons(NamedTuple):
 
 
 class SparseRamps(NamedTuple):
-    """Ramps of one layer: what is read, between where, the exact point in between, how many tokens
-    count (of registers), and whether the ramp is what lies beyond a domain.
+    """Ramps of one layer.
+
+    What is read, between where, the exact point in between, how many tokens count (of registers),
+    and whether the ramp is what lies beyond a domain.
     """
 
     rows: Matrix
@@ -71,7 +73,8 @@ class SparseRamps(NamedTuple):
 
     def chosen(self, rows: np.ndarray) -> "SparseRamps":
         """Some of the ramps."""
-        return SparseRamps(*(leaf[rows] for leaf in self))
+        _, *others = self
+        return SparseRamps(matrix(self.rows[rows]), *(leaf[rows] for leaf in others))
 
 
 class SparseLayer(NamedTuple):
@@ -103,7 +106,7 @@ def sparse_layers(blocks: Block, ramps: Ramps) -> list[SparseLayer]:
 
 
 def patterns(layer: SparseLayer) -> int:
-    """In how many different ways coordinates are used: few in compiled weights, one in dense ones."""
+    """In how many ways coordinates are used: few in compiled weights, one in dense ones."""
     read, written = [layer.neurons.gate, layer.neurons.value], [layer.neurons.out]
     for head in layer.heads:
         read += [head.query, head.key, head.value]

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Array, Float, Int
 
-from innerloop.compiler.forms import Matrix
+from innerloop.compiler.forms import Matrix, dims
 
 _SPARSE = 8
 """A product is added up entry by entry if it has this many times fewer entries than a dense one."""
@@ -140,7 +140,7 @@ class Stack:
             known = known + bias.astype(known.dtype)
         made = []
         families = _families(weights, self.owner)
-        if too_thin(sum(len(owners) for _, owners in families), weights.shape[0]):
+        if too_thin(sum(len(owners) for _, owners in families), dims(weights)[0]):
             used = np.flatnonzero((self.owner >= 0) & (np.diff(weights.tocsc().indptr) > 0))
             block = jnp.asarray(weights[:, used].toarray().astype(known.dtype))
             return Stack.of_array(block @ self.rows(used).joined() + known)
@@ -148,14 +148,14 @@ class Stack:
             if not owners:
                 made.append((rows, Stack.of_known(known[rows], self.tokens)))
                 continue
-            block = known[rows] if known[rows].any() else None
+            total: Block | np.ndarray | None = known[rows] if known[rows].any() else None
             for number in owners:
                 columns = np.flatnonzero(self.owner == number)
                 part = weights[rows][:, columns]
                 product = _product(part, self.arrays[number], self.place[columns])
-                block = product if block is None else product + block
-            made.append((rows, Stack.of_array(block)))
-        return Stack.of_parts(weights.shape[0], self.tokens, made, known.dtype)
+                total = product if total is None else product + total
+            made.append((rows, Stack.of_array(jnp.asarray(total))))
+        return Stack.of_parts(dims(weights)[0], self.tokens, made, known.dtype)
 
 
 def too_thin(pieces: int, rows: int) -> bool:
@@ -234,19 +234,20 @@ def taken(array: Block, rows: Rows) -> Block:
 
 def _product(weights: Matrix, array: Block, place: Rows) -> Block:
     """A matrix times some rows of an array, multiplying as little as possible."""
+    height, _ = dims(weights)
     counts = np.diff(weights.indptr)
     terms = int(counts.max())
     used = np.unique(weights.indices)
-    dense = weights.shape[0] * len(used)
-    if terms > 1 and terms * weights.shape[0] * _SPARSE > dense:
+    dense = height * len(used)
+    if terms > 1 and terms * height * _SPARSE > dense:
         factor = weights[:, used].toarray().astype(array.dtype)
         return jnp.asarray(factor) @ taken(array, place[used])
     entry = np.arange(weights.nnz) - np.repeat(weights.indptr[:-1], counts)
-    index = np.zeros((terms, weights.shape[0]), int)
-    scale = np.zeros((terms, weights.shape[0]), array.dtype)
-    row = np.repeat(np.arange(weights.shape[0]), counts)
+    index = np.zeros((terms, height), int)
+    scale = np.zeros((terms, height), array.dtype)
+    row = np.repeat(np.arange(height), counts)
     index[entry, row], scale[entry, row] = place[weights.indices], weights.data
-    picked = taken(array, index.ravel()).reshape(terms, weights.shape[0], array.shape[1])
+    picked = taken(array, index.ravel()).reshape(terms, height, array.shape[1])
     if not (scale == 1.0).all():
         picked = picked * scale[..., None]
     return picked[0] if terms == 1 else picked.sum(axis=0)

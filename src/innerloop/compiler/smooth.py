@@ -19,6 +19,7 @@ from innerloop.compiler.splines import Spline, interpolated
 from innerloop.prompts import Prompt
 
 _WIDER = 0.25
+_NEAREST = 1e-3
 
 
 def smooth_functions(
@@ -89,6 +90,10 @@ def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
         lower = low / 4
     if high < 0 <= upper and _blows_up(function, high):
         upper = high / 4
+    if lower < 0 < upper and _blows_up(function, high if high >= -low else low):
+        side = 1.0 if high >= -low else -1.0
+        edge = _NEAREST * max(high, -low) * side
+        return (edge, upper) if side > 0 else (lower, edge)
     if not _finite(function, lower, low):
         lower = low
     if not _finite(function, high, upper):

@@ -20,7 +20,7 @@ from innerloop.compiler.forms import matrix
 from innerloop.compiler.runner.execute import Stacks, pruned, through
 from innerloop.compiler.runner.known import Known, touching
 from innerloop.compiler.runner.plan import Plan, plan
-from innerloop.compiler.runner.sparse import patterns, sparse_layers
+from innerloop.compiler.runner.sparse import SparseLayer, patterns, sparse_layers
 from innerloop.compiler.runner.stack import Block, Stack
 from innerloop.models import Transformer
 from innerloop.precision import is_traced
@@ -35,11 +35,10 @@ class Runner:
     """A compiled model, ready to run.
 
     Args:
-        transformer: The weights.
+        layers: The layers, in the order in which they are visited.
         embed: `W_E`, `(r, d + p + 1)`.
         registers: The register tokens at the start, `(R, r)`.
         unembed: `W_U`, `(p, r)`.
-        ramps: By block of the bank, where jumps are not exact.
         start: How many layers come before the steps.
         step: How many layers a step has.
         steps: How many steps there are.
@@ -47,17 +46,14 @@ class Runner:
 
     def __init__(
         self,
-        transformer: Transformer,
+        layers: Sequence[SparseLayer],
         embed: Float[Array | np.ndarray, "r inputs"],
         registers: Float[Array | np.ndarray, "registers r"],
         unembed: Float[Array | np.ndarray, "p r"],
-        ramps: Ramps,
         start: int,
         step: int,
         steps: int,
     ):
-        bank = sparse_layers(transformer.blocks, ramps)
-        layers = [bank[block] for block in transformer.order]
         self.steps = steps
         self._embed, self._unembed = matrix(np.asarray(embed)), matrix(np.asarray(unembed))
         self._registers = np.asarray(registers).T
@@ -155,33 +151,55 @@ def _after(place: int) -> np.ndarray:
     return np.asarray([place])
 
 
-def runner_of(model: eqx.Module, *parts: PyTree) -> Runner | None:
+def runner_of(
+    model: eqx.Module,
+    transformer: Transformer,
+    embed: Float[Array | np.ndarray, "r inputs"],
+    registers: Float[Array | np.ndarray, "registers r"],
+    unembed: Float[Array | np.ndarray, "p r"],
+    ramps: Ramps,
+    start: int,
+    step: int,
+    steps: int,
+) -> Runner | None:
     """The runner of a model, made once; None where only the dense weights will do.
 
     The weights are made read-only: a plan holds for the numbers that it was made from.
 
     Args:
         model: The model: its runner lives as long as it does.
-        *parts: What `Runner` takes.
+        transformer: The weights.
+        embed: As in `Runner`.
+        registers: As in `Runner`.
+        unembed: As in `Runner`.
+        ramps: By block of the bank, where jumps are not exact.
+        start: As in `Runner`.
+        step: As in `Runner`.
+        steps: As in `Runner`.
     """
-    if is_traced(parts):
+    weights = (transformer, embed, registers, unembed, ramps)
+    if is_traced(weights):
         return None
     if id(model) not in _RUNNERS:
-        for leaf in jax.tree.leaves(parts):
+        for leaf in jax.tree.leaves(weights):
             if isinstance(leaf, np.ndarray):
                 leaf.flags.writeable = False
-        _RUNNERS[id(model)] = Runner(*parts) if _supported(*parts) else None
+        layers = _layers(transformer, ramps, start, step, steps)
+        given = embed, registers, unembed, start, step, steps
+        _RUNNERS[id(model)] = None if layers is None else Runner(layers, *given)
         weakref.finalize(model, _RUNNERS.pop, id(model), None)
     return _RUNNERS[id(model)]
 
 
-def _supported(transformer: Transformer, *rest: PyTree) -> bool:
-    """Whether the runner knows the weights' form, and they have one worth knowing."""
-    ramps, start, step, steps = rest[-4:]
-    blocks = transformer.blocks
+def _layers(
+    transformer: Transformer, ramps: Ramps, start: int, step: int, steps: int
+) -> list[SparseLayer] | None:
+    """The layers in their order, if the runner knows their form and it is worth knowing."""
+    blocks, order = transformer.blocks, np.asarray(transformer.order)
     if blocks.norms is not None or blocks.mlp is None or blocks.mlp.activation == "gelu":
-        return False
-    middle = np.asarray(transformer.order)[start : start + step * steps].reshape(steps, step)
-    if not (middle == middle[:1]).all():
-        return False
-    return all(patterns(layer) <= _PATTERNS for layer in sparse_layers(blocks, ramps))
+        return None
+    runs = order[start : start + step * steps].reshape(steps, step)
+    bank = sparse_layers(blocks, ramps)
+    if (runs != runs[:1]).any() or any(patterns(layer) > _PATTERNS for layer in bank):
+        return None
+    return [bank[block] for block in order]

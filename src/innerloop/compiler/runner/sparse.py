@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from innerloop.compiler.assemble import Ramps
-from innerloop.compiler.forms import Matrix, matrix
+from innerloop.compiler.forms import Matrix, dims, matrix
 from innerloop.kernels import Kernel
 from innerloop.models import MLP, Attention, Block
 
@@ -166,18 +166,33 @@ def _neurons(mlp: MLP) -> list[SparseNeurons]:
 
 def _joined(neurons: SparseNeurons) -> SparseNeurons:
     """The same with every pair `relu(a) b u - relu(-a) b u` as one neuron that does not rectify."""
-    gates = _rows(neurons.gate, neurons.gate_bias)
-    values = _rows(neurons.value, neurons.value_bias)
-    outs = _rows(matrix(neurons.out.T), np.zeros(len(neurons.rectified)))
+    alike = _alike(neurons)
+    few = neurons.chosen(alike)
+    gates, values = _rows(few.gate, few.gate_bias), _rows(few.value, few.value_bias)
+    outs = _rows(matrix(few.out.T), np.zeros(len(alike)))
     waiting: dict[tuple, list[int]] = {}
     rectified, kept = neurons.rectified.copy(), np.ones(len(neurons.rectified), bool)
-    for i, (gate, value, out) in enumerate(zip(gates, values, outs, strict=True)):
+    for i, gate, value, out in zip(alike, gates, values, outs, strict=True):
         same = waiting.get((gate[1], value[1], out[0])) or waiting.get((gate[1], value[0], out[1]))
         if same:
             rectified[same.pop()] = kept[i] = False
         else:
             waiting.setdefault((gate[0], value[0], out[0]), []).append(i)
     return neurons._replace(rectified=rectified).chosen(np.flatnonzero(kept))
+
+
+def _alike(neurons: SparseNeurons) -> np.ndarray:
+    """The neurons that another one may mirror: sums with random weights agree up to sign."""
+    probe = np.random.default_rng(0).normal(size=dims(neurons.out)[0] + 1)
+    sums = np.stack(
+        [
+            neurons.gate @ probe[1:] + neurons.gate_bias * probe[0],
+            neurons.value @ probe[1:] + neurons.value_bias * probe[0],
+            neurons.out.T @ probe[1:],
+        ]
+    )
+    _, number, counts = np.unique(np.abs(sums), axis=1, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[number.ravel()] > 1)
 
 
 def _rows(weights: Matrix, bias: np.ndarray) -> Sequence[tuple[bytes, bytes]]:

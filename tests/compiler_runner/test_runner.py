@@ -1,0 +1,209 @@
+"""The specialised runner is the dense transformer, to rounding: for what is compiled, and for any
+weights at all.
+"""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import innerloop as il
+from innerloop.compiler.runner.runner import _RUNNERS as RUNNERS
+from tests.compiler.cases import NETWORKS, OPTIMIZERS, apply_mlp, learner_of, prompt_of
+from tests.compiler_runner.random_models import KERNELS, perturbed, scrambled
+from tests.oracles import mlp
+from tests.registries import ALGORITHMS
+
+pytestmark = pytest.mark.filterwarnings("ignore::innerloop.compiler.RunWarning")
+EXACT = {"float64": 1e-12, "float32": 2e-5}
+
+
+def runner(model):
+    """The runner that the model uses by default."""
+    found = model._runner()
+    assert found is not None, "the model would run dense"
+    return found
+
+
+def assert_runs_alike(model, prompt, tolerance=1e-12):
+    """Predictions and iterates are those of the dense weights."""
+    runner(model)
+    every = model.iterates(prompt, dense=True)
+    for found, expected in ((model(prompt), every[-1]), (model.iterates(prompt), every)):
+        assert found.shape == expected.shape and found.dtype == expected.dtype
+        assert np.isfinite(expected).all() and np.abs(expected).max() > 0.0
+        assert np.abs(found - expected).max() <= tolerance * np.abs(expected).max()
+
+
+def cases():
+    """Each network, with the rules, sizes and precisions in turn."""
+    rules = list(OPTIMIZERS)
+    for i, network in enumerate(NETWORKS):
+        yield network, rules[i % 6], (1, 7, 64)[i % 3], (1, 5)[i % 2], list(EXACT)[i // 3 % 2]
+    for rule in ("sgd", "momentum", "sign"):
+        yield "mlp-2", rule, 7, 5, "float32"
+
+
+@pytest.mark.parametrize(("network", "optimizer", "n", "m", "dtype"), list(cases()))
+def test_networks(network, optimizer, n, m, dtype, rng):
+    prompt = prompt_of(rng, n=n, m=m)
+    learner, _ = learner_of(network, optimizer, rng)
+    model = il.compile(learner, steps=3, like=prompt, dtype=dtype)
+    assert_runs_alike(model, prompt, EXACT[dtype])
+
+
+def algorithms():
+    """Every algorithm but k-means, whose ties are decided by rounding; in CI a few of a kind."""
+    quick = ("gradient_descent", "newton_schulz", "kernel_ridge", "nadaraya_watson")
+    for name, make, family in ALGORITHMS:
+        if "k_means" not in name:
+            few = name in quick or name.startswith("functional")
+            yield pytest.param(make, family, id=name, marks=() if few else pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("make", "family"), list(algorithms()))
+def test_algorithms(make, family, rng):
+    prompt = family(rng)
+    assert_runs_alike(il.compile(make(), steps=2, like=prompt), prompt, 1e-11)
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+def test_few_steps(steps, rng):
+    prompt = prompt_of(rng)
+    learner, _ = learner_of("mlp-2", "momentum", rng)
+    assert_runs_alike(il.compile(learner, steps=steps, like=prompt), prompt)
+
+
+def test_products_of_parameters(rng):
+    prompt = prompt_of(rng)
+    params = {"u": rng.normal(size=(2, 3)) / 2, "v": rng.normal(size=(2, 3)) / 2}
+    learner = il.learner(
+        lambda w, x: (w["u"] @ x) * jnp.tanh(w["v"] @ x), params, optimizer=optax.sgd(0.1)
+    )
+    assert_runs_alike(il.compile(learner, steps=3, like=prompt), prompt)
+
+
+def test_an_optimizer_with_splines(rng):
+    prompt = prompt_of(rng)
+    learner = il.learner(
+        apply_mlp, mlp.draw(rng, (3, 5, 2)), optimizer=optax.adam(1e-2), loss=il.squared_error
+    )
+    assert_runs_alike(il.compile(learner, steps=3, like=prompt), prompt, 1e-7)
+
+
+@pytest.mark.parametrize(("density", "n"), [(0.1, 1), (0.1, 7), (0.5, 7), (1.0, 7)])
+def test_weights_without_meaning(density, n, rng):
+    """The runner follows the weights, whoever wrote them, and whatever is zero in them."""
+    prompt = prompt_of(rng, n=n, m=3)
+    learner, _ = learner_of("mlp-1", "momentum", rng)
+    model = il.compile(learner, steps=2, like=prompt)
+    assert_runs_alike(scrambled(model, rng, density=density, scale=0.2), prompt, 1e-11)
+
+
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_kernels_without_meaning(kernel, rng):
+    prompt = prompt_of(rng, n=7, m=3)
+    learner = il.algorithms.functional_gradient_descent(0.5, kernel=il.Kernel(kernel, 0.7))
+    model = il.compile(learner, steps=2, like=prompt)
+    assert_runs_alike(scrambled(model, rng, density=0.5, scale=0.3), prompt, 1e-11)
+
+
+@pytest.mark.parametrize("activation", ["relu", "reglu"])
+def test_weights_with_a_few_faults(activation, rng):
+    """A fault in a weight is run as it stands, not as it was meant."""
+    prompt = prompt_of(rng)
+    learner, _ = learner_of("mlp-1", "momentum", rng)
+    model = il.compile(learner, steps=3, like=prompt)
+    wrong = perturbed(model, rng)
+    if activation == "relu":
+        wrong = as_relu(wrong)
+    assert_runs_alike(wrong, prompt, 1e-11)
+    assert np.abs(wrong(prompt) - model(prompt)).max() > 1e-6
+
+
+def as_relu(model):
+    """The same weights with the gate's taken away."""
+    bank = model.transformer.blocks.mlp
+    plain = type(bank)(bank.W_in, bank.b_in, bank.W_out, bank.b_out, activation="relu")
+    return eqx.tree_at(lambda m: m.transformer.blocks.mlp, model, plain)
+
+
+def test_counts_are_those_of_the_dense_run(rng):
+    """Counts of what reaches a prediction: here of the context, whose gates make the gradient."""
+    prompt = prompt_of(rng, n=64, m=1)
+    learner, _ = learner_of("mlp-2", "sgd", rng)
+    model = il.compile(learner, steps=3, like=prompt)
+    wide = eqx.tree_at(lambda m: (m.ramps.high,), model, (model.ramps.high * 1e12,))
+    found, expected = wide.check(prompt), wide.check(prompt, dense=True)
+    assert found.ramp_hits > 0
+    assert 0 <= expected.ramp_hits - found.ramp_hits <= 3 * 5, "queries have gates of their own"
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """A model, the learner it was compiled from, and a prompt."""
+    rng = np.random.default_rng(5)
+    prompt = prompt_of(rng)
+    learner, _ = learner_of("mlp-2", "momentum", rng)
+    return il.compile(learner, steps=3, like=prompt), learner, prompt
+
+
+def test_under_jit_and_vmap(compiled, rng):
+    model, _, prompt = compiled
+    expected = model(prompt)
+    assert np.abs(jax.jit(lambda prompt: model(prompt))(prompt) - expected).max() < 1e-12
+    prompts = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), prompt)
+    both = jax.vmap(model)(prompts)
+    assert np.abs(both[0] - expected).max() < 1e-12
+    half = jax.tree.map(lambda leaf: 0.5 * leaf, prompt)
+    assert np.abs(both[1] - model(half)).max() < 1e-12
+    gradient = jax.grad(lambda x: jnp.sum(model(il.Prompt(x, prompt.y, prompt.xq)) ** 2))
+    dense = jax.grad(lambda x: jnp.sum(model(il.Prompt(x, prompt.y, prompt.xq), dense=True) ** 2))
+    x = jnp.asarray(prompt.x)
+    assert np.abs(gradient(x) - dense(x)).max() < 1e-11 * np.abs(dense(x)).max()
+
+
+def test_traced_weights_run_dense(compiled):
+    model, _, prompt = compiled
+    found = eqx.filter_jit(lambda model, prompt: model(prompt))(model, prompt)
+    assert np.abs(found - model(prompt)).max() < 1e-12
+
+
+def test_no_queries(compiled):
+    model, _, prompt = compiled
+    assert model(il.Prompt(prompt.x, prompt.y, prompt.xq[:0])).shape == (0, 2)
+
+
+def test_a_runner_is_made_once_and_goes_with_its_model(rng):
+    prompt = prompt_of(rng)
+    learner, _ = learner_of("mlp-1", "sgd", rng)
+    model = il.compile(learner, steps=1, like=prompt)
+    assert runner(model) is runner(model)
+    before = len(RUNNERS)
+    del model
+    assert len(RUNNERS) == before - 1
+
+
+def test_another_prompt_of_the_same_size_is_not_traced_again(compiled, rng):
+    model, _, prompt = compiled
+    model(prompt)
+    run = runner(model).predictions
+    before = run._cache_size()
+    model(prompt_of(rng, n=prompt.n, m=prompt.m))
+    assert run._cache_size() == before
+
+
+def test_weights_of_a_model_that_has_run_are_read_only(compiled):
+    model, _, prompt = compiled
+    model(prompt)
+    with pytest.raises(ValueError, match="read-only"):
+        model.unembed[0, 0] = 1.0
+
+
+def test_queries_do_no_work_before_the_read_out(compiled):
+    """What the plan is for: no coordinate of a query is needed during training but its input."""
+    model, _, _ = compiled
+    for layer in runner(model)._plan.step:
+        assert not layer.middle[1][model.d + model.p + 1 :].any()

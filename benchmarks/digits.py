@@ -1,11 +1,11 @@
 # ruff: noqa: T201 (a script that prints)
-"""How long a compiled model takes beside the same training by `il.run`, in one process.
+"""How long a compiled model takes beside the same training by `il.run`.
 
 python benchmarks/digits.py
 
 Prints, for a 64-32-10 network on 1,000 digits with 797 queries and 100 steps: compile time, and
-the time of the compiled model, sparse and dense, as a multiple of `il.run`; all jitted, interleaved,
-the median of a few repeats. Then how the sparse model's time grows with the number of examples.
+the time of the compiled model, sparse and dense, as a multiple of `il.run`; all jitted,
+interleaved, the median of a few repeats. Then how the time grows with the number of examples.
 """
 
 import statistics

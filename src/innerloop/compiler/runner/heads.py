@@ -14,8 +14,7 @@ import scipy.sparse as sp
 from jaxtyping import Array, Float
 
 from innerloop.compiler.forms import matrix
-from innerloop.compiler.runner.products import times_known
-from innerloop.compiler.runner.stack import Stack, elementwise, too_thin, total
+from innerloop.compiler.runner.stack import Stack, elementwise, times_known, too_thin, total
 from innerloop.kernels import Kernel
 
 
@@ -33,11 +32,16 @@ def linear(query: Stack, key: Stack, value: Stack) -> Stack:
     return _by_summary(query, key, value)
 
 
-def weights(kernel: Kernel, query: Stack, keys: list[Stack]) -> Float[Array, "t read"]:
-    """How much each token takes from each that it reads, several groups of tokens side by side."""
-    every = jnp.concatenate([key.joined() for key in keys], axis=1)
-    scores = kernel.scores(query.joined().T, every.T)
-    return jax.nn.softmax(scores, axis=-1) if kernel.normalised else scores
+def weighted(
+    kernel: Kernel, query: Stack, keys: list[Stack], values: list[Stack]
+) -> Float[Array, "v t"]:
+    """The same with any kernel, reading several groups of tokens at once."""
+    every_key = jnp.concatenate([key.joined() for key in keys], axis=1)
+    every_value = jnp.concatenate([value.joined() for value in values], axis=1)
+    scores = kernel.scores(query.joined().T, every_key.T)
+    if kernel.normalised:
+        scores = jax.nn.softmax(scores, axis=-1)
+    return every_value @ scores.T
 
 
 def _scores_first(query: Stack, key: Stack, value: Stack) -> bool:

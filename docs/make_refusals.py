@@ -40,7 +40,7 @@ def sorted_entries(w: jax.Array, x: jax.Array) -> jax.Array:
     return w @ jnp.sort(x)
 
 
-def random_numbers_that_depend_on_the_data(w: jax.Array, x: jax.Array) -> jax.Array:
+def a_seed_from_the_data(w: jax.Array, x: jax.Array) -> jax.Array:
     key = jax.random.key(x[0].astype(jnp.int32))
     return w @ x + jax.random.normal(key, (2,))
 
@@ -78,7 +78,7 @@ NETWORKS: tuple[Apply, ...] = (
     while_the_data_says,
     a_branch_on_the_data,
     sorted_entries,
-    random_numbers_that_depend_on_the_data,
+    a_seed_from_the_data,
     rounding,
     whole_numbers,
     a_remainder,

@@ -17,7 +17,7 @@ from innerloop.compiler.lower.shared import Context, NeedsRegisters
 from innerloop.compiler.shifts import shift_cancels
 from innerloop.compiler.states import State, place_state
 from innerloop.compiler.trace import Leaf, Traced
-from innerloop.compiler.values import Local, Unknown, Value, canonical
+from innerloop.compiler.values import Local, Unknown, Value, canonical, is_local
 
 
 @dataclass(frozen=True)
@@ -104,5 +104,11 @@ def _new_state(
         if stored.tokens == "data":
             writes[stored] = as_local(value, leaf.shape, context)
         else:
+            if is_local(value):
+                raise ValueError(
+                    f"the shared state {leaf.name!r} depends on a single token. What is shared may "
+                    "change only through reductions: use jax.lax.pmean(value, il.CONTEXT) or psum, "
+                    "or return the value as local state."
+                )
             writes[stored], _ = row_form(value, leaf.shape, context)
     return writes

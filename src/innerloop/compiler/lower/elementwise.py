@@ -115,6 +115,11 @@ def where_it_lives(inputs: list[Value]) -> Tokens:
 def lower_elementwise(eqn, inputs: list[Value], context: Context) -> list[Value]:
     """Any elementwise primitive."""
     shape, name = eqn.outvars[0].aval.shape, eqn.primitive.name
+    if name == "convert_element_type" and _cuts_to_integers(eqn):
+        raise Refused(
+            "it cuts a number that depends on the data to an integer.",
+            "Keep it a floating-point number, and compare it instead.",
+        )
     inputs = [_widened(value, shape, context) for value in inputs]
     linear = _linear(name, inputs, shape, context)
     if linear is not None:
@@ -135,6 +140,11 @@ def lower_elementwise(eqn, inputs: list[Value], context: Context) -> list[Value]
     if pending is not None and not exact_product:
         return [pending]
     return [_reduced(eqn, inputs, shape, tokens, context)]
+
+
+def _cuts_to_integers(eqn) -> bool:
+    old, new = eqn.invars[0].aval.dtype, eqn.params["new_dtype"]
+    return bool(np.issubdtype(old, np.floating) and np.issubdtype(new, np.integer))
 
 
 def _widened(value: Value, shape: Shape, context: Context) -> Value:

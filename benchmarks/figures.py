@@ -1,0 +1,166 @@
+# ruff: noqa: T201 (a script that prints)
+"""Measures the tables of `benchmarks/README.md` and writes them there.
+
+python -m benchmarks.figures
+
+Takes a few minutes; run it on an idle machine.
+"""
+
+import os
+import platform
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import jax
+import numpy as np
+
+import innerloop as il
+from benchmarks.contenders import compared, compiled, direct, seconds
+from benchmarks.problems import digits, kernel_learner, learner
+from innerloop.compiler import Compiled
+
+README = Path(__file__).with_name("README.md")
+BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
+ROUNDS = 7
+EXAMPLES = (500, 1000, 2000, 4000, 8000)
+
+
+def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    """A Markdown table; the first column is text, the others are numbers."""
+    rule = "|---" + "|--:" * (len(head) - 1) + "|"
+    return "\n".join(
+        [
+            *(f"| {' | '.join(row)} |" for row in (head,)),
+            rule,
+            *(f"| {' | '.join(row)} |" for row in rows),
+        ]
+    )
+
+
+def built(rule: il.Learner, steps: int, prompt: il.Prompt) -> tuple[Compiled, float, float]:
+    """A model, how long it took to compile, and how long to its first prediction after that."""
+    start = time.perf_counter()
+    model = il.compile(rule, steps=steps, like=prompt)
+    compiling = time.perf_counter() - start
+    return model, compiling, seconds(compiled(model, prompt))
+
+
+def demo() -> str:
+    """The digits demo under several learners."""
+    prompt, sizes = digits(), (64, 32, 10)
+    cases = {
+        "64-32-10, momentum, 100 steps": (learner(sizes), 100, True),
+        "64-32-10, Adam, 20 steps": (learner(sizes, "Adam"), 20, False),
+        "64-64-64-64-64-64-10, SGD, 20 steps": (learner((64, *[64] * 5, 10), "SGD"), 20, False),
+        "functional gradient descent, RBF, 20 steps": (kernel_learner(), 20, True),
+    }
+    rows = []
+    for name, (rule, steps, is_small) in cases.items():
+        model, compiling, first = built(rule, steps, prompt)
+        contenders = {
+            "run": direct(rule, prompt, steps),
+            "model": compiled(model, prompt),
+            "iterates": lambda model=model: model.iterates(prompt),
+        }
+        times = compared(contenders, rounds=ROUNDS)
+        low, high = times["model"].spread
+        dense = "-"
+        if is_small:
+            call = compiled(model, prompt, dense=True)
+            jax.block_until_ready(call())
+            dense = f"{seconds(call) / times['run'].seconds:.1f}"
+        rows.append(
+            (
+                name,
+                f"{model.depth}",
+                f"{model.width}",
+                f"{compiling:.1f} s",
+                f"{first:.1f} s",
+                f"{times['run'].seconds * 1e3:.0f} ms",
+                f"{times['model'].seconds * 1e3:.0f} ms",
+                f"**{times['model'].ratio:.2f}** ({low:.2f} to {high:.2f})",
+                f"{times['iterates'].ratio:.2f}",
+                dense,
+            )
+        )
+        print(rows[-1])
+    head = (
+        "1,000 digits, 797 queries",
+        "depth",
+        "width",
+        "`il.compile`",
+        "first call",
+        "`il.run`",
+        "`model(prompt)`",
+        "ratio",
+        "`iterates`, ratio",
+        "`dense=True`, ratio",
+    )
+    return table(head, rows)
+
+
+def examples() -> str:
+    """Growth with the number of context examples."""
+    model = il.compile(learner((64, 32, 10)), steps=50, like=digits())
+    calls = {f"{n:,}": compiled(model, digits(n, 7)) for n in EXAMPLES}
+    times = compared(calls, rounds=ROUNDS)
+    taken = [times[name].seconds for name in calls]
+    exponent = np.polyfit(np.log(EXAMPLES), np.log(taken), 1)[0]
+    print("exponent", exponent)
+    head = ("context examples", *calls, "exponent")
+    row = ("64-32-10, momentum, 50 steps", *(f"{t * 1e3:.0f} ms" for t in taken), f"{exponent:.2f}")
+    return table(head, [row])
+
+
+def sizes() -> str:
+    """Growth with width and depth."""
+    prompt = digits()
+    rows = []
+    shapes = [(64, width, 10) for width in (16, 32, 64, 128)]
+    shapes += [(64, *[32] * hidden, 10) for hidden in (0, 2, 3, 5)]
+    for shape in shapes:
+        rule = learner(shape)
+        model, compiling, first = built(rule, 20, prompt)
+        contenders = {"run": direct(rule, prompt, 20), "model": compiled(model, prompt)}
+        times = compared(contenders, rounds=3)
+        rows.append(
+            (
+                "-".join(map(str, shape)),
+                f"{model.width}",
+                f"{compiling:.1f} s",
+                f"{first:.1f} s",
+                f"{times['run'].seconds * 1e3:.0f} ms",
+                f"{times['model'].seconds * 1e3:.0f} ms",
+                f"{times['model'].ratio:.2f}",
+            )
+        )
+        print(rows[-1])
+    head = (
+        "network, momentum, 20 steps",
+        "width of the stream",
+        "`il.compile`",
+        "first call",
+        "`il.run`",
+        "`model(prompt)`",
+        "ratio",
+    )
+    return table(head, rows)
+
+
+def main() -> None:
+    """Measures, and writes between the two marks."""
+    machine = (
+        f"Python {platform.python_version()}, JAX {version('jax')}, float64, "
+        f"{os.cpu_count()} cores ({platform.machine()}), median of {ROUNDS} interleaved rounds; "
+        "the ratio is to `il.run` on the same prompt in the same round."
+    )
+    parts = [machine, demo(), examples(), sizes()]
+    text = README.read_text()
+    before, rest = text.split(BEGIN)
+    _, after = rest.split(END)
+    README.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}")
+
+
+if __name__ == "__main__":
+    main()

@@ -118,15 +118,15 @@ def test_weights_with_a_few_faults(activation, rng):
     model = il.compile(learner, steps=3, like=prompt)
     wrong = perturbed(model, rng)
     if activation == "relu":
-        wrong = as_relu(wrong)
+        wrong = with_activation(wrong, "relu")
     assert_runs_alike(wrong, prompt, 1e-11)
     assert np.abs(wrong(prompt) - model(prompt)).max() > 1e-6
 
 
-def as_relu(model):
+def with_activation(model, activation):
     """The same weights with the gate's taken away."""
     bank = model.transformer.blocks.mlp
-    plain = type(bank)(bank.W_in, bank.b_in, bank.W_out, bank.b_out, activation="relu")
+    plain = type(bank)(bank.W_in, bank.b_in, bank.W_out, bank.b_out, activation=activation)
     return eqx.tree_at(lambda m: m.transformer.blocks.mlp, model, plain)
 
 
@@ -169,6 +169,15 @@ def test_traced_weights_run_dense(compiled):
     model, _, prompt = compiled
     found = eqx.filter_jit(lambda model, prompt: model(prompt))(model, prompt)
     assert np.abs(found - model(prompt)).max() < 1e-12
+
+
+def test_neurons_of_another_kind_run_dense(compiled):
+    """What the runner does not know it leaves to the dense weights, whole."""
+    model, _, prompt = compiled
+    smooth = with_activation(model, "gelu")
+    assert smooth._runner() is None
+    assert (smooth(prompt) == smooth(prompt, dense=True)).all()
+    assert np.abs(smooth(prompt) - model(prompt)).max() > 1e-6
 
 
 def test_no_queries(compiled):

@@ -13,8 +13,9 @@ from jaxtyping import Array, Int
 from innerloop.compiler.runner import heads
 from innerloop.compiler.runner.known import Flags, Known, links, touched, touching
 from innerloop.compiler.runner.plan import PlannedLayer, rewritten
+from innerloop.compiler.runner.products import Block, Rows
 from innerloop.compiler.runner.sparse import SparseHead, SparseNeurons, SparseRamps
-from innerloop.compiler.runner.stack import Block, Rows, Stack, elementwise, total
+from innerloop.compiler.runner.stack import Stack, elementwise, total
 from innerloop.kernels import Kernel
 
 Stacks = tuple[Stack, ...]

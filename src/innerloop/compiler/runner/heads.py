@@ -14,7 +14,8 @@ import scipy.sparse as sp
 from jaxtyping import Array, Float
 
 from innerloop.compiler.forms import matrix
-from innerloop.compiler.runner.stack import Stack, elementwise, times_known, too_thin, total
+from innerloop.compiler.runner.products import times_known
+from innerloop.compiler.runner.stack import Stack, elementwise, too_thin, total
 from innerloop.kernels import Kernel
 
 

@@ -20,8 +20,14 @@ from innerloop.compiler.forms import matrix
 from innerloop.compiler.runner.execute import Stacks, pruned, through
 from innerloop.compiler.runner.known import Known, touching
 from innerloop.compiler.runner.plan import Plan, plan
-from innerloop.compiler.runner.sparse import SparseLayer, patterns, sparse_layers
-from innerloop.compiler.runner.stack import Block, Stack
+from innerloop.compiler.runner.products import Block
+from innerloop.compiler.runner.sparse import (
+    SparseLayer,
+    is_understood,
+    patterns,
+    sparse_layers,
+)
+from innerloop.compiler.runner.stack import Stack
 from innerloop.models import Transformer
 from innerloop.precision import is_traced
 from innerloop.prompts import Prompt
@@ -196,7 +202,7 @@ def _layers(
 ) -> list[SparseLayer] | None:
     """The layers in their order, if the runner knows their form and it is worth knowing."""
     blocks, order = transformer.blocks, np.asarray(transformer.order)
-    if blocks.norms is not None or blocks.mlp is None or blocks.mlp.activation == "gelu":
+    if not is_understood(blocks):
         return None
     runs = order[start : start + step * steps].reshape(steps, step)
     bank = sparse_layers(blocks, ramps)

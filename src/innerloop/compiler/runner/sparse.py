@@ -8,6 +8,7 @@ again are joined:
 Axes: `r` residual width, `h` heads, `k` key size, `v` value size, `f` neurons, `l` layers.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from innerloop.compiler.assemble import Ramps
 from innerloop.compiler.forms import Matrix, dims, matrix
 from innerloop.kernels import Kernel
 from innerloop.models import MLP, Attention, Block
+
+_PARTS = {"W_Q", "W_K", "W_V", "W_O", "averages", "readers", "sources", "kernel"}
 
 
 class SparseHead(NamedTuple):
@@ -83,6 +86,13 @@ class SparseLayer(NamedTuple):
     heads: tuple[SparseHead, ...]
     neurons: SparseNeurons
     ramps: tuple[SparseRamps, SparseRamps]
+
+
+def is_understood(blocks: Block) -> bool:
+    """Whether a bank has no part that is unknown here."""
+    known = {f.name for f in dataclasses.fields(Attention)} == _PARTS
+    plain = blocks.mlp is not None and blocks.mlp.activation in ("relu", "reglu")
+    return known and plain and blocks.norms is None
 
 
 def sparse_layers(blocks: Block, ramps: Ramps) -> list[SparseLayer]:

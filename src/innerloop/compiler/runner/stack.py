@@ -9,24 +9,16 @@ Axes: `t` tokens; `k` rows; `c` columns of what is known, 1 or `t`.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.sparse as sp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 
 from innerloop.compiler.forms import Matrix, dims
+from innerloop.compiler.runner.products import Block, Rows, product, taken
 
-_SPARSE = 8
-"""A product is added up entry by entry if it has this many times fewer entries than a dense one."""
-_SLICES = 6
-"""Rows that are not side by side are put together from at most this many slices."""
 _PIECES = 8
 """More pieces than this are joined, if they have fewer than `_THIN` rows each."""
 _THIN = 4
-
-Rows = Int[np.ndarray, " _"]
-Block = Float[Array, "_ _"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +144,8 @@ class Stack:
             for number in owners:
                 columns = np.flatnonzero(self.owner == number)
                 part = weights[rows][:, columns]
-                product = _product(part, self.arrays[number], self.place[columns])
-                total = product if total is None else product + total
+                term = product(part, self.arrays[number], self.place[columns])
+                total = term if total is None else term + total
             made.append((rows, Stack.of_array(jnp.asarray(total))))
         return Stack.of_parts(dims(weights)[0], self.tokens, made, known.dtype)
 
@@ -214,52 +206,3 @@ def _families(weights: Matrix, owner: Rows) -> list[tuple[Rows, tuple[int, ...]]
         owners = np.unique(owner[weights.indices[start:stop]])
         found.setdefault(tuple(int(o) for o in owners if o >= 0), []).append(i)
     return [(np.asarray(rows), owners) for owners, rows in found.items()]
-
-
-def taken(array: Block, rows: Rows) -> Block:
-    """Rows of an array, by slices if there are few of them."""
-    if len(rows) == array.shape[0] and (rows == np.arange(len(rows))).all():
-        return array
-    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
-    runs = np.split(rows, breaks)
-    if len(runs) <= _SLICES:
-        slices = [jax.lax.slice_in_dim(array, int(run[0]), int(run[-1]) + 1) for run in runs]
-        return slices[0] if len(slices) == 1 else jnp.concatenate(slices)
-    if len({len(run) for run in runs}) == 1 and len({run[0] for run in runs}) == 1:
-        once = taken(array, runs[0])
-        copies = jnp.broadcast_to(once, (len(runs), *once.shape))
-        return copies.reshape(len(rows), array.shape[1])
-    return array[rows]
-
-
-def _product(weights: Matrix, array: Block, place: Rows) -> Block:
-    """A matrix times some rows of an array, multiplying as little as possible."""
-    height, _ = dims(weights)
-    counts = np.diff(weights.indptr)
-    terms = int(counts.max())
-    used = np.unique(weights.indices)
-    dense = height * len(used)
-    if terms > 1 and terms * height * _SPARSE > dense:
-        factor = weights[:, used].toarray().astype(array.dtype)
-        return jnp.asarray(factor) @ taken(array, place[used])
-    entry = np.arange(weights.nnz) - np.repeat(weights.indptr[:-1], counts)
-    index = np.zeros((terms, height), int)
-    scale = np.zeros((terms, height), array.dtype)
-    row = np.repeat(np.arange(height), counts)
-    index[entry, row], scale[entry, row] = place[weights.indices], weights.data
-    picked = taken(array, index.ravel()).reshape(terms, height, array.shape[1])
-    if not (scale == 1.0).all():
-        picked = picked * scale[..., None]
-    return picked[0] if terms == 1 else picked.sum(axis=0)
-
-
-def times_known(array: Block, factor: Float[np.ndarray, "k c"]) -> Block:
-    """`array @ factor` for a factor that is known, most often a part of the identity."""
-    rows, columns = factor.shape
-    if (factor == np.eye(rows, columns)).all():
-        return (
-            array[:, :columns] if columns <= rows else jnp.pad(array, ((0, 0), (0, columns - rows)))
-        )
-    if (np.count_nonzero(factor, axis=0) <= 1).all() and columns > 1:
-        return _product(sp.csr_array(factor.T), array.T, np.arange(rows)).T
-    return array @ jnp.asarray(factor.astype(array.dtype))

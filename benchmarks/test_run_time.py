@@ -8,6 +8,7 @@ import innerloop as il
 from benchmarks.contenders import compiled, direct
 from benchmarks.problems import digits, kernel_learner, learner
 
+pytestmark = pytest.mark.filterwarnings("ignore::innerloop.compiler.RunWarning")
 SIZES = (64, 32, 10)
 STEPS = {"momentum": 100, "Adam": 20}
 

@@ -11,11 +11,13 @@ STEPS = 2
 
 
 def check(case):
-    """Compiled equals run wherever no pre-activation fell inside a ramp."""
+    """Compiled equals run; what is curved, as `min(x x, x x) x`, to the certificate's bound."""
     expected = il.run(case.learner, case.prompt, steps=STEPS)
     model = il.compile(case.learner, steps=STEPS, like=case.prompt)
     found = model.iterates(case.prompt, dense=True)
-    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * np.abs(expected).max())
+    tolerance = 1e-9 if model.certificate.exact else 1e-5
+    scale = max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(found, expected, rtol=0.0, atol=tolerance * scale)
 
 
 slow_examples = [HealthCheck.too_slow, HealthCheck.data_too_large]

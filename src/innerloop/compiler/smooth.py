@@ -20,6 +20,7 @@ from innerloop.prompts import Prompt
 
 _WIDER = 0.25
 _NEAREST = 1e-3
+_UNBOUNDED = 1e30
 
 
 def smooth_functions(
@@ -90,7 +91,7 @@ def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
         lower = low / 4
     if high < 0 <= upper and _blows_up(function, high):
         upper = high / 4
-    if lower < 0 < upper and _blows_up(function, high if high >= -low else low):
+    if lower < 0 < upper and _has_pole(function, high if high >= -low else low):
         side = 1.0 if high >= -low else -1.0
         edge = _NEAREST * max(high, -low) * side
         return (edge, upper) if side > 0 else (lower, edge)
@@ -106,6 +107,13 @@ def _blows_up(function: Function, edge: float) -> bool:
     with np.errstate(all="ignore"):
         near, at = np.abs(function.evaluate(np.array([1e-9 * edge, edge])))
     return not near <= 10 * max(1.0, at)
+
+
+def _has_pole(function: Function, edge: float) -> bool:
+    """Whether the function is unbounded near zero, whatever a guard says of zero itself."""
+    with np.errstate(all="ignore"):
+        (near,) = np.abs(function.evaluate(np.array([1e-100 * edge])))
+    return not near <= _UNBOUNDED
 
 
 def _finite(function: Function, start: float, stop: float) -> bool:

@@ -19,7 +19,8 @@ import numpy as np
 from innerloop.compiler.functions import Function
 
 _PROBES = np.linspace(0.0, 1.0, 17)
-_ROUNDS = 60
+_ROUNDS = 200
+_SHORTEST = 1e-14
 _MOST_PIECES = 4_000
 _MOST_PROBES = 2_000
 _WORST = 100.0
@@ -121,13 +122,13 @@ def _partition(
 ) -> np.ndarray | None:
     """Ends of pieces: every piece that is not good enough is halved, until all are."""
     ends = np.unique([low, *(t for t in specials if low < t < high), high])
-    shortest = 1e-14 * max(high - low, abs(low), abs(high))
     for _ in range(_ROUNDS):
         start, stop = ends[:-1], ends[1:]
         probe = start[:, None] + (stop - start)[:, None] * _PROBES
         truth = evaluate(probe.ravel()).reshape(probe.shape)
         fitted = _fit(truth, degree)
         gap = np.abs(fitted - truth) / np.maximum(1.0, np.abs(truth))
+        shortest = _SHORTEST * np.maximum(np.abs(start), np.abs(stop))
         bad = ~(gap.max(axis=1) <= 0.8 * tolerance) & (stop - start > shortest)
         if not bad.any():
             return ends

@@ -29,7 +29,7 @@ class LayerNorm(eqx.Module):
         """The normalised tokens."""
         centred = tokens - tokens.mean(-1, keepdims=True)
         scale = jax.lax.rsqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
-        return centred * self.gain * scale + self.shift
+        return centred * self.gain[None] * scale + self.shift[None]
 
 
 class Block(eqx.Module):

@@ -1,7 +1,8 @@
 """The one convention for tokens: who is who, who is read, and where the sign and the 1/n stand.
 
 - A prompt becomes `n` context tokens, then `m` query tokens. Compiled models add register tokens,
-  which hold what all tokens share, one row of a matrix each.
+  which hold what all tokens share, one row of a matrix each. Where attention is softmax they add a
+  sink, which takes the weight that no other token should have, and says nothing.
 - Query tokens run the same code as context tokens with a target of zero, and are never read:
   they are masked as keys in every reduction and in every attention head.
 - A prediction is read with a plus sign, and the mean over the context divides by `n`, the number
@@ -17,9 +18,9 @@ from innerloop.prompts import Prompt
 CONTEXT = "context"
 """The name of the axis that a learner's collectives (`jax.lax.pmean`, `psum`) reduce over."""
 
-CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE = 0, 1, 2
-ROLES = ("context", "query", "register")
-READ_ROLES = (True, False, True)
+CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE, SINK_ROLE = 0, 1, 2, 3
+ROLES = ("context", "query", "register", "sink")
+READ_ROLES = (True, False, True, True)
 """By role, whether a token may be a key: queries never are."""
 
 

@@ -163,7 +163,7 @@ def test_dense_weights_do_what_the_schedule_says(network, rng):
     rule = RULES[list(NETWORKS).index(network) % 3]
     programs, blocks = made(network, rule)
     allocation = blocks[0].allocation
-    bank = assemble([allocation], allocation.width, dtype="float64").blocks
+    bank = assemble([allocation], allocation.width, dtype="float64", mlp="reglu").blocks
     start = random_start(programs, rng)
     stream = np.zeros((len(start.kinds), allocation.width))
     for atom, values in start.values.items():
@@ -200,7 +200,7 @@ def test_no_fault_of_the_allocation_stays_hidden(rng):
         stream = np.zeros((len(start.kinds), allocation.width))
         for atom, values in start.values.items():
             stream[:, allocation.coordinates[atom]] = values
-        bank = assemble([chosen], allocation.width, dtype="float64").blocks
+        bank = assemble([chosen], allocation.width, dtype="float64", mlp="reglu").blocks
         dense = Transformer(bank, tuple(range(allocation.schedule.depth)))
         found.append(np.asarray(dense(stream, roles, start.n)))
     assert not np.abs(found[0] - found[1]).max() <= 1e-6

@@ -59,7 +59,7 @@ def scrambled(model, rng, *, density=0.3, scale=0.3):
                 *(redraw(w) for w in (heads.W_Q, heads.W_K, heads.W_V, heads.W_O)),
                 rng.random(heads.averages.shape) < 0.5,
                 rng.random(heads.readers.shape) < 0.6,
-                (rng.random(heads.sources.shape) < 0.6) & np.array([True, False, True]),
+                (rng.random(heads.sources.shape) < 0.6) & np.array([True, False, True, False]),
             ),
         )
         for heads in blocks.attention

@@ -1,7 +1,15 @@
 import numpy as np
 
 import innerloop as il
-from innerloop.tokens import CONTEXT_ROLE, QUERY_ROLE, READ_ROLES, REGISTER_ROLE, ROLES, data_tokens
+from innerloop.tokens import (
+    CONTEXT_ROLE,
+    QUERY_ROLE,
+    READ_ROLES,
+    REGISTER_ROLE,
+    ROLES,
+    SINK_ROLE,
+    data_tokens,
+)
 
 
 def test_context_first_then_queries_with_targets_of_zero(rng):
@@ -19,5 +27,6 @@ def test_tokens_have_the_widest_precision_of_the_prompt(rng):
 
 
 def test_queries_alone_are_never_read():
-    assert [ROLES[role] for role in (CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE)] == list(ROLES)
+    in_order = CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE, SINK_ROLE
+    assert [ROLES[role] for role in in_order] == list(ROLES)
     assert [name for name, read in zip(ROLES, READ_ROLES, strict=True) if not read] == ["query"]

@@ -20,7 +20,7 @@ from innerloop.compiler.neurons import Neurons
 from innerloop.compiler.wiring import Wired
 from innerloop.kernels import Kernel
 from innerloop.models import MLP, Attention, Block
-from innerloop.tokens import REGISTER_ROLE
+from innerloop.tokens import REGISTER_ROLE, ROLES, SINK_ROLE
 
 Layer = tuple[list[Wired], list[Wired]]
 _EVERY = np.iinfo(np.int32).max
@@ -70,7 +70,9 @@ def _placed(weights: Matrix, coordinates: np.ndarray, width: int) -> Matrix:
     )
 
 
-def assemble(allocations: Sequence[Allocation], width: int, *, dtype: str) -> Assembled:
+def assemble(
+    allocations: Sequence[Allocation], width: int, *, dtype: str, mlp: str
+) -> Assembled:
     """Stacks all layers of all blocks into one bank."""
     layers = [
         (allocation, _layer(allocation, index))
@@ -87,7 +89,7 @@ def assemble(allocations: Sequence[Allocation], width: int, *, dtype: str) -> As
         key=str,
     )
     attention = tuple(_attention(layers, kernel, width, dtype) for kernel in kernels)
-    neurons = _mlp(layers, width, dtype)
+    neurons = _mlp(layers, width, dtype) if mlp == "reglu" else _relu_mlp(layers, width, dtype)
     return Assembled(
         Block(tuple(a for a in attention if a is not None), neurons), _ramps(layers, width)
     )
@@ -119,7 +121,7 @@ def _attention(
     W_Q, W_K, W_V = (np.zeros((l, h, s, width), dtype) for s in (k, k, v))
     W_O = np.zeros((l, h, width, v), dtype)
     averages = np.zeros((l, h), bool)
-    readers, sources = np.zeros((l, h, 3), bool), np.zeros((l, h, 3), bool)
+    readers, sources = (np.zeros((l, h, len(ROLES)), bool) for _ in range(2))
     for i, (row, (allocation, _)) in enumerate(zip(chosen, layers, strict=True)):
         for j, item in enumerate(row):
             head = item.operation
@@ -131,18 +133,19 @@ def _attention(
             averages[i, j] = head.mean
             readers[i, j] = _roles(head.query.tokens, readers=True)
             sources[i, j] = _roles(head.key.tokens, readers=False)
+            sources[i, j, SINK_ROLE] = head.sink
     return Attention(W_Q, W_K, W_V, W_O, averages, readers, sources, kernel)
 
 
 def _roles(tokens: Tokens, *, readers: bool) -> list[bool]:
     """By role; queries read like any data token, and are never read."""
     if tokens == "register":
-        return [role == REGISTER_ROLE for role in range(3)]
-    return [True, readers, False]
+        return [role == REGISTER_ROLE for role in range(len(ROLES))]
+    return [True, readers, False, False]
 
 
 def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> MLP:
-    """All neurons; one that copies has a gate of one, or in a ReLU MLP a twin of other sign."""
+    """All neurons; one that copies has a gate of one."""
     rows = [
         [_neuron_weights(item, allocation, width) for item in group]
         for allocation, (_, group) in layers
@@ -162,6 +165,35 @@ def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> 
             start = here.stop
     b_out = np.zeros((l, width), dtype)
     return MLP(W_in, b_in, W_out, b_out, W_gate, b_gate, activation="reglu")
+
+
+def _relu_mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> MLP:
+    """All neurons without gates; one that copies has a twin: `v = relu(v) - relu(-v)`."""
+    rows = [
+        [_hinge_weights(item, allocation, width) for item in group]
+        for allocation, (_, group) in layers
+    ]
+    f = max((sum(dims(w[0])[0] for w in row) for row in rows), default=0)
+    l = len(layers)  # noqa: E741
+    W_in, W_out = np.zeros((l, f, width), dtype), np.zeros((l, width, f), dtype)
+    for i, row in enumerate(rows):
+        start = 0
+        for hinge, out in row:
+            here = slice(start, start + dims(hinge)[0])
+            W_in[i, here], W_out[i, :, here] = hinge.toarray(), out.toarray()
+            start = here.stop
+    return MLP(W_in, np.zeros((l, f), dtype), W_out, np.zeros((l, width), dtype))
+
+
+def _hinge_weights(item: Wired, allocation: Allocation, width: int) -> tuple[Matrix, Matrix]:
+    """Rows of what is rectified, and output columns."""
+    value, _, gate, _, out = _neuron_weights(item, allocation, width)
+    neurons = item.operation
+    assert isinstance(neurons, Neurons)
+    if neurons.value is None:
+        return gate, out
+    assert neurons.gate is None, "a ReLU MLP has no products"
+    return matrix(sp.vstack([value, -value])), matrix(sp.hstack([out, -out]))
 
 
 def _neuron_weights(

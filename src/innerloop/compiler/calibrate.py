@@ -26,10 +26,19 @@ class Ranges:
     Args:
         found: By the atom that holds the function's value.
         in_context: The same without the queries, whose target is zero and never used.
+        sizes: By the atom of a product, the largest absolute value of its two factors; by the atom
+            of a gate, of its value.
     """
 
     found: dict[Atom, tuple[float, float]] = field(default_factory=dict)
     in_context: dict[Atom, tuple[float, float]] = field(default_factory=dict)
+    sizes: dict[Atom, tuple[float, ...]] = field(default_factory=dict)
+
+    def grow(self, atom: Atom, *values: np.ndarray) -> None:
+        """Takes the factors of a product, or the value of a gate, into account."""
+        largest = (float(np.abs(v[np.isfinite(v)]).max(initial=0.0)) for v in values)
+        known = self.sizes.get(atom, (0.0,) * len(values))
+        self.sizes[atom] = tuple(max(pair) for pair in zip(known, largest, strict=True))
 
     def widen(self, atom: Atom, values: np.ndarray, context: int | None) -> None:
         """Takes more values into account, the first `context` rows of which are no queries."""
@@ -91,11 +100,13 @@ class Interpreter:
                 with np.errstate(all="ignore"):
                     return np.nan_to_num(np.asarray(operation.function.evaluate(base), float))
             case Product():
-                return self.read(operation.left) * self.read(operation.right)
+                left, right = self.read(operation.left), self.read(operation.right)
+                self.ranges.grow(operation.out, left, right)
+                return left * right
             case Gate():
-                return np.where(
-                    self.read(operation.base) > operation.knot, self.read(operation.value), 0.0
-                )
+                value = self.read(operation.value)
+                self.ranges.grow(operation.out, value)
+                return np.where(self.read(operation.base) > operation.knot, value, 0.0)
 
     def _attended(self, head: Head) -> np.ndarray:
         query, key, value = (self.read(form) for form in head.reads)

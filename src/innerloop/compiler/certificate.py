@@ -39,6 +39,32 @@ class Approximation:
 
 
 @dataclass(frozen=True)
+class Scores:
+    """Softmax heads in place of linear ones.
+
+    Args:
+        beta: The largest score that a softmax sees beside its sink.
+        sink: The sink's logit.
+        order: The power of `beta` with which the error falls.
+        heads: How many linear heads they stand for, in one step and the read-out.
+        error: The largest error of a score, relative to the largest score on sample prompts.
+    """
+
+    beta: float
+    sink: float
+    order: int
+    heads: int
+    error: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.heads} linear heads are {'pairs' if self.order == 2 else 'quadruples'} of "
+            f"softmax heads: a score's error is at most {self.error:.1e} of the largest score "
+            f"(beta {self.beta:.1e}, sink {self.sink:g})"
+        )
+
+
+@dataclass(frozen=True)
 class Certificate:
     """What a compiled model promises.
 
@@ -52,6 +78,7 @@ class Certificate:
         measured: The largest difference from the learner itself, relative to its largest
             prediction, on the prompts that were tried.
         prompts: How many prompts were tried.
+        scores: What softmax attention costs; None where attention is exact.
     """
 
     dtype: str
@@ -62,11 +89,12 @@ class Certificate:
     step_ramp: float
     measured: float | None = None
     prompts: int = 0
+    scores: Scores | None = None
 
     @property
     def exact(self) -> bool:
         """Whether nothing but rounding and ramps separates the model from the learner."""
-        return not self.approximations
+        return not self.approximations and self.scores is None
 
     def __str__(self) -> str:
         total = self.exact_operations + len(self.approximations)
@@ -77,6 +105,8 @@ class Certificate:
                 f"a value, or |x| < {self.step_ramp:.0e} where the jump itself is used"
             )
         lines += [str(item) for item in self.approximations]
+        if self.scores is not None:
+            lines.append(str(self.scores))
         if self.measured is not None:
             lines.append(
                 f"measured, not proved: relative difference {self.measured:.1e} from the learner, "

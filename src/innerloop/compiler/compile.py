@@ -5,7 +5,7 @@ trace -> lower -> interpolate -> neurons -> wire -> schedule -> allocate -> asse
 Each pass is a pure function between immutable values, in the file of its name.
 """
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 import jax
@@ -14,15 +14,19 @@ import numpy as np
 from innerloop.compiler.allocate import Subspace, allocate, lasting
 from innerloop.compiler.anatomy import anatomy_of
 from innerloop.compiler.assemble import Ramps, assemble, rows_of
-from innerloop.compiler.certificate import Approximation, Certificate
+from innerloop.compiler.calibrate import Ranges, calibrated
+from innerloop.compiler.certificate import Approximation, Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
+from innerloop.compiler.emulation import Softmax, by_relu, by_softmax, unsupported
+from innerloop.compiler.errors import CompileError
+from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
-from innerloop.compiler.graph import Apply, Gate, Program
-from innerloop.compiler.neurons import Expansion
+from innerloop.compiler.graph import Apply, Gate, Head, Product, Program
+from innerloop.compiler.hinges import squares_for
 from innerloop.compiler.programs import Programs, lower
 from innerloop.compiler.schedule import Deadlock, Schedule, schedule
+from innerloop.compiler.scores import largest_scores
 from innerloop.compiler.smooth import smooth_functions
-from innerloop.compiler.splines import Spline
 from innerloop.compiler.trace import trace
 from innerloop.compiler.wiring import wire
 from innerloop.learners import Learner
@@ -30,12 +34,22 @@ from innerloop.models import Transformer
 from innerloop.prompts import Prompt
 
 _TARGETS = {
-    "attention": ("linear",),
-    "mlp": ("reglu",),
-    "tie": ("looped",),
+    "attention": ("linear", "relu", "softmax"),
+    "mlp": ("reglu", "relu"),
+    "tie": ("looped", "unrolled"),
     "dtype": ("float64", "float32"),
 }
 _RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
+
+
+@dataclass(frozen=True)
+class _Target:
+    """What is compiled into, with every choice made."""
+
+    attention: Literal["linear", "relu"] | Softmax
+    mlp: str
+    tie: str
+    dtype: str
 
 
 def compile(
@@ -43,9 +57,9 @@ def compile(
     *,
     steps: int,
     like: Prompt,
-    attention: Literal["linear"] = "linear",
-    mlp: Literal["reglu"] = "reglu",
-    tie: Literal["looped"] = "looped",
+    attention: Literal["linear", "relu", "softmax"] | Softmax = "linear",
+    mlp: Literal["reglu", "relu"] = "reglu",
+    tie: Literal["looped", "unrolled"] = "looped",
     tolerance: float = 1e-6,
     dtype: Literal["float64", "float32"] = "float64",
 ) -> Compiled:
@@ -56,10 +70,12 @@ def compile(
         steps: How many steps the forward pass takes.
         like: A prompt that gives the number of covariates and targets, and a sample of the domain.
             The weights do not depend on its number of examples or queries.
-        attention: The kind of attention.
-        mlp: The kind of neurons: `reglu`, in which products are exact.
-        tie: `looped` uses the same blocks for every step.
-        tolerance: The largest error of a smooth function on its domain.
+        attention: The kind of attention: `linear` and `relu` are exact; `softmax`, in which pairs
+            of heads and a sink token stand for linear heads, is not, and `Softmax` sets how.
+        mlp: The kind of neurons: `reglu`, in which products are exact, or `relu`.
+        tie: `looped` uses the same blocks for every step, `unrolled` gives each step its own.
+        tolerance: The largest error of a smooth function, of a product in a ReLU MLP, and of a
+            score in softmax attention, on its domain.
         dtype: The precision of the weights and of the computation.
 
     Returns:
@@ -80,46 +96,71 @@ def compile(
     """
     if steps < 0:
         raise ValueError(f"steps must be at least 0; got {steps}.")
-    _check_target(attention=attention, mlp=mlp, tie=tie, dtype=dtype)
+    kind = "softmax" if isinstance(attention, Softmax) else attention
+    _check_target(attention=kind, mlp=mlp, tie=tie, dtype=dtype)
+    if attention == "softmax":
+        attention = Softmax()
+    if isinstance(attention, Softmax):
+        attention = attention.settled(tolerance=tolerance, dtype=dtype)
+    target = _Target(attention, mlp, tie, dtype)
     with jax.enable_x64(True):
         programs = lower(trace(learner, like), steps)
-        splines, approximations = smooth_functions(
-            programs, like, steps, tolerance=tolerance, degree=2
-        )
-    return _built(programs, steps, dtype, splines, approximations)
+        refused = [] if kind == "linear" else unsupported(programs.operations, kind)
+        if refused:
+            raise CompileError(refused, len(programs.operations))
+        return _built(programs, steps, like, target, tolerance)
 
 
-def _check_target(**chosen: str) -> None:
-    """Refuses what is not a target yet, rather than compiling into something else."""
+def _check_target(**chosen: object) -> None:
+    """Refuses what is not a target, rather than compiling into something else."""
     for name, value in chosen.items():
         if value not in _TARGETS[name]:
             known = " or ".join(repr(target) for target in _TARGETS[name])
-            raise ValueError(f"{name}={value!r} is not a target of the compiler yet; use {known}.")
+            raise ValueError(f"{name}={value!r} is not a target of the compiler; use {known}.")
 
 
 def _built(
-    programs: Programs,
-    steps: int,
-    dtype: str,
-    splines: Mapping[Atom, Spline],
-    approximations: tuple[Approximation, ...],
+    programs: Programs, steps: int, like: Prompt, target: _Target, tolerance: float
 ) -> Compiled:
+    ranges = _ranges(programs, like, steps, target.mlp)
+    operations, multiplies = programs.operations, target.mlp == "reglu"
+    splines, approximations = smooth_functions(
+        operations, ranges, tolerance=tolerance, degree=2 if multiplies else 1
+    )
+    squares = None
+    if not multiplies:
+        squares, more = squares_for(operations, ranges.sizes, tolerance)
+        approximations = (*approximations, *more)
+    dtype = target.dtype
+    resolution = float(np.finfo(dtype).eps)
+    expansion = Expansion(
+        programs.state.flags, *_RAMPS[dtype], resolution, splines, squares, ranges.sizes
+    )
     flags, state = programs.state.flags, programs.state
-    fixed = lasting([flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks])
+    sink = Atom("sink", "register", 2)
+    sinks = [sink] if isinstance(target.attention, Softmax) else []
+    named = [flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks, *sinks]
+    fixed = lasting(named)
     begins_at_once = not programs.init.operations
     blocks = [programs.step, programs.read_out]
     if steps == 0:
         blocks = [programs.read_out]
     if not begins_at_once:
         blocks = [programs.init, *blocks]
-    allocations = []
-    for program in blocks:
-        plan = _planned(program, programs, dtype, splines)
-        allocations.append(allocate(plan, program.block, fixed, wipe=program.block != "read-out"))
+    plans = [_planned(program, programs, expansion) for program in blocks]
+    plans, scores = _attending(plans, programs, like, steps, target, sink)
+    allocations = [
+        allocate(plan, program.block, fixed, wipe=program.block != "read-out")
+        for program, plan in zip(blocks, plans, strict=True)
+    ]
     width = max(allocation.width for allocation in allocations)
-    assembled = assemble(allocations, width, dtype=dtype)
+    assembled = assemble(allocations, width, dtype=dtype, mlp=target.mlp)
     depths = {p.block: a.schedule.depth for p, a in zip(blocks, allocations, strict=True)}
     sections = Sections(depths.get("init", 0), depths.get("step", 0), steps, depths["read-out"])
+    transformer = Transformer(assembled.blocks, _order(sections))
+    ramps = _ramps_in(assembled.ramps, dtype)
+    if target.tie == "unrolled":
+        transformer, ramps = _unrolled(transformer, ramps)
     embed, registers = _beginning(programs, fixed, width, begins_at_once)
     output = programs.read_out.output
     assert output is not None
@@ -130,25 +171,32 @@ def _built(
         for atom, places in fixed.items()
     )
     return Compiled(
-        Transformer(assembled.blocks, _order(sections)),
+        transformer,
         embed.astype(dtype),
         registers.astype(dtype),
+        np.eye(width)[fixed[sink]].astype(dtype) if sinks else None,
         unembed.astype(dtype),
-        _ramps_in(assembled.ramps, dtype),
+        ramps,
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        _certificate(blocks, dtype, approximations),
+        _certificate(blocks, dtype, approximations, scores),
     )
 
 
-def _planned(
-    program: Program, programs: Programs, dtype: str, splines: Mapping[Atom, Spline]
-) -> Schedule:
+def _ranges(programs: Programs, like: Prompt, steps: int, mlp: str) -> Ranges:
+    """What the sample prompt says of domains, if anything asks."""
+    kinds = (Product, Gate) if mlp == "relu" else ()
+    asked = any(
+        isinstance(o, kinds) or (isinstance(o, Apply) and o.function.pieces is None)
+        for o in programs.operations
+    )
+    return calibrated(programs, [like], steps) if asked else Ranges()
+
+
+def _planned(program: Program, programs: Programs, expansion: Expansion) -> Schedule:
     """One block as a schedule."""
     flags = programs.state.flags
-    resolution = float(np.finfo(dtype).eps)
-    expansion = Expansion(flags, *_RAMPS[dtype], resolution, splines)
     operations = expansion.expand(program.operations)
     try:
         return schedule(wire(operations, program.writes, program.output, flags))
@@ -159,11 +207,44 @@ def _planned(
         return schedule(by_neurons)
 
 
+def _attending(
+    plans: list[Schedule],
+    programs: Programs,
+    like: Prompt,
+    steps: int,
+    target: _Target,
+    sink: Atom,
+) -> tuple[list[Schedule], Scores | None]:
+    """The schedules with heads of the target's kind, and what that costs."""
+    if target.attention == "linear":
+        return plans, None
+    if not isinstance(target.attention, Softmax):
+        return [by_relu(plan) for plan in plans], None
+    kind, flags = target.attention, programs.state.flags
+    largest = largest_scores(plans, programs, like, steps)
+    made = [by_softmax(plan, kind, flags, sink, largest, like.n) for plan in plans]
+    linear = [
+        item
+        for item in largest
+        if isinstance(item.operation, Head) and item.operation.kernel.name == "linear"
+    ]
+    assert kind.beta is not None and kind.sink is not None
+    error = kind.error(target.dtype)
+    return made, Scores(kind.beta, kind.sink, kind.order, len(linear), error)
+
+
 def _order(sections: Sections) -> tuple[int, ...]:
     """Which block of the bank each layer is."""
     start, stop = sections.init, sections.init + sections.step
     step = tuple(range(start, stop))
     return (*range(start), *(step * sections.steps), *range(stop, stop + sections.read_out))
+
+
+def _unrolled(transformer: Transformer, ramps: Ramps) -> tuple[Transformer, Ramps]:
+    """The same layers with a block for each."""
+    order = np.asarray(transformer.order, int)
+    blocks, ramps = jax.tree.map(lambda leaf: leaf[order], (transformer.blocks, ramps))
+    return Transformer(blocks, tuple(range(len(order)))), ramps
 
 
 def _beginning(
@@ -193,7 +274,10 @@ def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
 
 
 def _certificate(
-    blocks: list[Program], dtype: str, approximations: tuple[Approximation, ...]
+    blocks: list[Program],
+    dtype: str,
+    approximations: tuple[Approximation, ...],
+    scores: Scores | None,
 ) -> Certificate:
     operations = [o for program in blocks for o in program.operations]
     gates = [
@@ -203,4 +287,4 @@ def _certificate(
         or (isinstance(o, Apply) and o.function.pieces is not None and o.function.pieces.jumps())
     ]
     exact = len(operations) - len(approximations)
-    return Certificate(dtype, exact, approximations, len(gates), *_RAMPS[dtype])
+    return Certificate(dtype, exact, approximations, len(gates), *_RAMPS[dtype], scores=scores)

@@ -23,7 +23,7 @@ from innerloop.compiler.runner import Runner, runner_of
 from innerloop.models import Transformer, visit
 from innerloop.precision import holds_numpy, in_precision, is_traced
 from innerloop.prompts import Prompt
-from innerloop.tokens import CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE, data_tokens
+from innerloop.tokens import CONTEXT_ROLE, QUERY_ROLE, REGISTER_ROLE, SINK_ROLE, data_tokens
 
 
 class RunWarning(UserWarning):
@@ -83,6 +83,7 @@ class Compiled(eqx.Module):
         transformer: The weights; the same class as every other model.
         embed: `W_E`, from `[x; y; 1]` to the residual stream.
         registers: The register tokens at the start.
+        sink: The sink token is `sink[0] + log(n) sink[1]`; None where attention needs none.
         unembed: `W_U`, from the residual stream to the prediction.
         ramps: By block of the bank, where jumps are not exact.
         sections: How the depth is divided.
@@ -94,6 +95,7 @@ class Compiled(eqx.Module):
     transformer: Transformer
     embed: Float[Array | np.ndarray, "r inputs"]
     registers: Float[Array | np.ndarray, "registers r"]
+    sink: Float[Array | np.ndarray, "2 r"] | None
     unembed: Float[Array | np.ndarray, "p r"]
     ramps: Ramps
     sections: Sections = eqx.field(static=True)
@@ -188,13 +190,13 @@ class Compiled(eqx.Module):
         """
         self._check_prompt(prompt)
         runner = None if dense else self._runner()
-        every_weight = functools.partial(_iterates, self.sections, *self._weights)
+        every_weight = functools.partial(_iterates, self.sections, self.sink, *self._weights)
         return self._in_precision(runner.iterates if runner else every_weight, prompt)
 
     def _run(self, prompt: Prompt, dense: bool):
         self._check_prompt(prompt)
         runner = None if dense else self._runner()
-        every_weight = functools.partial(_predictions, *self._weights)
+        every_weight = functools.partial(_predictions, self.sink, *self._weights)
         return self._in_precision(runner.predictions if runner else every_weight, prompt)
 
     @property
@@ -225,29 +227,37 @@ def _as_dtype(leaf: Array | np.ndarray, dtype: str) -> Array | np.ndarray:
 
 
 def _tokens(
-    embed: Float[Array, "r inputs"], registers: Float[Array, "registers r"], prompt: Prompt
+    embed: Float[Array, "r inputs"],
+    registers: Float[Array, "registers r"],
+    sink: Float[Array, "2 r"] | None,
+    prompt: Prompt,
 ) -> tuple[Float[Array, "t r"], Int[np.ndarray, " t"]]:
     """The residual stream before the first layer, and the role of each token."""
     x, y, is_context = data_tokens(prompt)
     ones = jnp.ones((len(x), 1), x.dtype)
     stream = jnp.concatenate([jnp.concatenate([x, y, ones], axis=1) @ embed.T, registers])
     roles = np.where(is_context, CONTEXT_ROLE, QUERY_ROLE)
-    return stream, np.concatenate([roles, np.full(len(registers), REGISTER_ROLE)])
+    roles = np.concatenate([roles, np.full(len(registers), REGISTER_ROLE)])
+    if sink is None:
+        return stream, roles
+    sees = jnp.asarray([1.0, np.log(prompt.n)], x.dtype) @ sink
+    return jnp.concatenate([stream, sees[None]]), np.append(roles, SINK_ROLE)
 
 
 @jax.jit
-def _predictions(transformer, embed, registers, unembed, ramps: Ramps, prompt: Prompt):
+def _predictions(sink, transformer, embed, registers, unembed, ramps: Ramps, prompt: Prompt):
     """Predictions at the queries, and ramp hits layer by layer."""
-    stream, roles = _tokens(embed, registers, prompt)
+    stream, roles = _tokens(embed, registers, sink, prompt)
 
-    is_register = roles == REGISTER_ROLE
+    is_register, is_data = roles == REGISTER_ROLE, roles < REGISTER_ROLE
     row = jnp.asarray(np.cumsum(is_register) - 1)[:, None]
 
     def hits(stream, layer):
         here = jax.tree.map(lambda leaf: jnp.asarray(leaf, leaf.dtype)[layer, None], ramps)
         value = stream @ here.rows[0].T.astype(stream.dtype)
         inside = (here.low < value) & (value < here.high) & (value != here.jump)
-        counted = jnp.where(is_register[:, None], row < here.registers, here.registers == 0)
+        of_data = is_data[:, None] & (here.registers == 0)
+        counted = of_data | (is_register[:, None] & (row < here.registers))
         met = inside & counted
         return jnp.stack([jnp.sum(met & ~here.outside), jnp.sum(met & here.outside)])
 
@@ -258,11 +268,18 @@ def _predictions(transformer, embed, registers, unembed, ramps: Ramps, prompt: P
 
 @functools.partial(jax.jit, static_argnums=0)
 def _iterates(
-    sections: Sections, transformer, embed, registers, unembed, ramps: Ramps, prompt: Prompt
+    sections: Sections,
+    sink,
+    transformer,
+    embed,
+    registers,
+    unembed,
+    ramps: Ramps,
+    prompt: Prompt,
 ):
     """Predictions at the queries before each step and after the last."""
     del ramps
-    stream, roles = _tokens(embed, registers, prompt)
+    stream, roles = _tokens(embed, registers, sink, prompt)
     order = np.asarray(transformer.order, np.int32)
     first, last = sections.init, len(order) - sections.read_out
 

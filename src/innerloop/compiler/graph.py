@@ -21,7 +21,7 @@ from innerloop.kernels import Kernel
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One attention head; `mean` divides by the number of context tokens."""
+    """One attention head; `mean` divides by the number of context tokens, `sink` is read too."""
 
     out: Atom
     query: Form
@@ -30,6 +30,7 @@ class Head:
     mean: bool = False
     kernel: Kernel = Kernel("linear")
     computes: str = ""
+    sink: bool = False
 
     @property
     def reads(self) -> tuple[Form, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from innerloop.compiler.errors import CompileError
 from innerloop.compiler.forms import Atom, Form
-from innerloop.compiler.graph import Flags, Graph, Program
+from innerloop.compiler.graph import Flags, Graph, Operation, Program
 from innerloop.compiler.lower import Lowering
 from innerloop.compiler.lower.layout import as_local, row_form
 from innerloop.compiler.lower.shared import Context, NeedsRegisters
@@ -37,6 +37,11 @@ class Programs:
     read_out: Program
     state: State
     clocks: tuple[Atom, ...]
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Everything that any of the three computes."""
+        return (*self.init.operations, *self.step.operations, *self.read_out.operations)
 
 
 def lower(traced: Traced, steps: int) -> Programs:
@@ -80,17 +85,26 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
     for clock in clocks.values():
         writes[clock] = Form.of(clock) + flags.constant(clock.tokens, [1.0])
     output = as_local(prediction, (traced.p,), read.context)
+    begins = _new_state(state, leaves, begun, start.context)
     return Programs(
-        Program(
-            "init",
-            tuple(start.context.graph.operations),
-            _new_state(state, leaves, begun, start.context),
-        ),
-        Program("step", tuple(step.context.graph.operations), writes),
-        Program("read-out", tuple(read.context.graph.operations), {}, output),
+        _needed("init", start.context.graph, begins, None),
+        _needed("step", step.context.graph, writes, None),
+        _needed("read-out", read.context.graph, {}, output),
         state,
         tuple(clocks.values()),
     )
+
+
+def _needed(block: str, graph: Graph, writes: dict[Atom, Form], output: Form | None) -> Program:
+    """A program without the operations that nothing reads, such as the value of the loss."""
+    results = [*writes.values(), *([output] if output else [])]
+    read = {atom for form in results for atom in form.terms}
+    kept = []
+    for operation in reversed(graph.operations):
+        if operation.out in read:
+            kept.append(operation)
+            read |= {atom for form in operation.reads for atom in form.terms}
+    return Program(block, tuple(kept[::-1]), writes, output)
 
 
 def _new_state(

@@ -4,19 +4,17 @@ A function's domain is the range of its argument on sample prompts, made wider; 
 so, and a run reports every argument that leaves it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
 
-from innerloop.compiler.calibrate import calibrated
+from innerloop.compiler.calibrate import Ranges
 from innerloop.compiler.certificate import Approximation
 from innerloop.compiler.errors import CompileError, Refusal
 from innerloop.compiler.forms import Atom
 from innerloop.compiler.functions import Function
-from innerloop.compiler.graph import Apply
-from innerloop.compiler.programs import Programs
+from innerloop.compiler.graph import Apply, Operation
 from innerloop.compiler.splines import Spline, interpolated
-from innerloop.prompts import Prompt
 
 _WIDER = 0.25
 _NEAREST = 1e-3
@@ -24,24 +22,20 @@ _UNBOUNDED = 1e30
 
 
 def smooth_functions(
-    programs: Programs, like: Prompt, steps: int, *, tolerance: float, degree: int
+    operations: Iterable[Operation], ranges: Ranges, *, tolerance: float, degree: int
 ) -> tuple[dict[Atom, Spline], tuple[Approximation, ...]]:
     """A spline for each smooth function, by the atom that holds its value.
 
     Args:
-        programs: The three programs.
-        like: The sample of the domain.
-        steps: How many steps to follow.
+        operations: Among them the smooth functions.
+        ranges: Where their arguments are on sample prompts.
         tolerance: The largest error, relative to `max(1, |f|)`.
         degree: 1 for ReLU neurons, 2 for ReGLU neurons.
 
     Raises:
         CompileError: If a function has no spline on its domain.
     """
-    smooth = list(_smooth(programs))
-    if not smooth:
-        return {}, ()
-    ranges = calibrated(programs, [like], steps)
+    smooth = [o for o in operations if isinstance(o, Apply) and o.function.pieces is None]
     splines: dict[Atom, Spline] = {}
     refusals = []
     approximations = []
@@ -74,13 +68,6 @@ def smooth_functions(
     if refusals:
         raise CompileError(refusals, len(smooth))
     return splines, tuple(approximations)
-
-
-def _smooth(programs: Programs) -> Iterator[Apply]:
-    for program in (programs.init, programs.step, programs.read_out):
-        for operation in program.operations:
-            if isinstance(operation, Apply) and operation.function.pieces is None:
-                yield operation
 
 
 def _domain(function: Function, low: float, high: float) -> tuple[float, float]:

@@ -19,6 +19,7 @@ from innerloop.compiler.assemble import Ramps
 from innerloop.compiler.forms import Matrix, dims, matrix
 from innerloop.kernels import Kernel
 from innerloop.models import MLP, Attention, Block
+from innerloop.tokens import SINK_ROLE
 
 _PARTS = {"W_Q", "W_K", "W_V", "W_O", "averages", "readers", "sources", "kernel"}
 
@@ -91,6 +92,7 @@ class SparseLayer(NamedTuple):
 def is_understood(blocks: Block) -> bool:
     """Whether a bank has no part that is unknown here."""
     known = {f.name for f in dataclasses.fields(Attention)} == _PARTS
+    known &= not any(np.asarray(heads.sources)[..., SINK_ROLE].any() for heads in blocks.attention)
     plain = blocks.mlp is not None and blocks.mlp.activation in ("relu", "reglu")
     return known and plain and blocks.norms is None
 
@@ -138,7 +140,7 @@ def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
         for h in range(averages.shape[1]):
             query, key, value, out = (matrix(w[layer, h]) for w in weights)
             if value.nnz and out.nnz:
-                reading = tuple(int(role) for role in np.flatnonzero(readers[layer, h]))
+                reading = tuple(int(role) for role in np.flatnonzero(readers[layer, h, :SINK_ROLE]))
                 read = tuple(int(role) for role in np.flatnonzero(sources[layer, h]))
                 mean = bool(averages[layer, h])
                 row.append(

@@ -1,0 +1,122 @@
+r"""Products and gates of plain ReLU neurons, for MLPs without a multiplication of their own.
+
+    l r  =  a b ((l/a + r/b)^2 - (l/a - r/b)^2) / 4       squares as hinges:  error  a b h^2 / 16
+    v where on, else 0  =  relu(v - M off) - relu(-v - M off)                        exact, |v| <= M
+
+with `|l| <= a`, `|r| <= b`, hinges a distance `h` apart, and `off` zero where the gate is open and
+at least one where it is closed. Balanced by `a` and `b`, both factors lose the same; where the gate
+is open `M` is multiplied by zero, so it costs no accuracy however large it is.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+
+from innerloop.compiler.certificate import Approximation
+from innerloop.compiler.errors import CompileError, Refusal
+from innerloop.compiler.forms import Atom, Form, eye, matrix
+from innerloop.compiler.graph import Flags, Gate, Operation, Product
+from innerloop.compiler.neurons import Neurons, Ramp
+
+_WIDER = 1.25
+_ROOM = 1e4
+_MOST_HINGES = 4_000
+
+
+@dataclass(frozen=True)
+class Squares:
+    """How a product becomes hinges.
+
+    Args:
+        left: The largest absolute value of one factor, `a`.
+        right: Of the other, `b`.
+        hinges: How many hinges make one half of a square.
+    """
+
+    left: float
+    right: float
+    hinges: int
+
+    @property
+    def spacing(self) -> float:
+        """The distance of two hinges, where a square's argument goes up to two."""
+        return 2.0 / self.hinges
+
+    @property
+    def error(self) -> float:
+        """The largest error of the product."""
+        return self.left * self.right * self.spacing**2 / 16
+
+
+def squares_for(
+    operations: Iterable[Operation], sizes: Mapping[Atom, tuple[float, ...]], tolerance: float
+) -> tuple[dict[Atom, Squares], tuple[Approximation, ...]]:
+    """Hinges for each product, as many as the tolerance asks for.
+
+    Args:
+        operations: Among them the products.
+        sizes: The largest absolute values of their factors.
+        tolerance: The largest error of a product, relative to its range where that is below one.
+
+    Raises:
+        CompileError: If a product would take too many neurons.
+    """
+    products = [o for o in operations if isinstance(o, Product)]
+    found: dict[Atom, Squares] = {}
+    stated, refusals = [], []
+    for operation in products:
+        out = operation.out
+        a, b = (_WIDER * size or 1.0 for size in sizes.get(out, (0.0, 0.0)))
+        hinges = int(np.ceil(np.sqrt(max(1.0, a * b) / tolerance) / 2))
+        if hinges > _MOST_HINGES:
+            refusals.append(
+                Refusal(
+                    "a product",
+                    out.source,
+                    f"its factors reach {a:.3g} and {b:.3g} on the sample prompt, so that an error "
+                    f"of {tolerance:.0e} would take {4 * hinges} ReLU neurons for each entry.",
+                    "Compile with `mlp='reglu'`, in which products are exact, or raise "
+                    "`tolerance`.",
+                )
+            )
+            continue
+        found[out] = Squares(a, b, hinges)
+        stated.append(
+            Approximation(
+                "product", out.source, -a * b, a * b, found[out].error, 4 * hinges, out.size
+            )
+        )
+    if refusals:
+        raise CompileError(refusals, len(products))
+    return found, tuple(stated)
+
+
+def product_of_hinges(operation: Product, squares: Squares, flags: Flags) -> list[Neurons]:
+    """The neurons of both squares."""
+    size, h, k = operation.out.size, squares.spacing, squares.hinges
+    starts = np.concatenate([h * np.arange(k)] * 2)
+    facing = np.repeat([1.0, -1.0], k)
+    bends = np.tile(np.append(h, np.full(k - 1, 2.0 * h)), 2)
+    made = []
+    for sign in (1.0, -1.0):
+        z = operation.left.scaled(1.0 / squares.left)
+        z = z + operation.right.scaled(sign / squares.right)
+        gate = z.mapped(matrix(sp.kron(facing[:, None], eye(size))))
+        gate = gate + flags.constant(z.tokens, np.repeat(-starts, size))
+        share = sign * squares.left * squares.right / 4.0
+        weights = matrix(sp.kron(share * bends[None], eye(size)))
+        beyond = Ramp(z, -np.inf, -2.0, outside=True), Ramp(z, 2.0, np.inf, outside=True)
+        made.append(Neurons(operation.out, gate, None, weights, "half a product", beyond))
+    return made
+
+
+def gate_of_hinges(operation: Gate, off: Form, size: float) -> Neurons:
+    """The neurons that pass a value of at most `size` on where `off` is zero."""
+    most = _ROOM * size or 1.0
+    value, closed = operation.value, off.scaled(most)
+    gate = Form.stack([value - closed, value.scaled(-1.0) - closed])
+    weights = matrix(sp.hstack([eye(value.size), eye(value.size, value.size, -1.0)]))
+    beyond = Ramp(value, -np.inf, -most, outside=True), Ramp(value, most, np.inf, outside=True)
+    return Neurons(operation.out, gate, None, weights, "gate", beyond)

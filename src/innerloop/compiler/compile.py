@@ -5,7 +5,7 @@ trace -> lower -> interpolate -> neurons -> wire -> schedule -> allocate -> asse
 Each pass is a pure function between immutable values, in the file of its name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import jax
@@ -17,7 +17,7 @@ from innerloop.compiler.assemble import Ramps, assemble, rows_of
 from innerloop.compiler.calibrate import Ranges, calibrated
 from innerloop.compiler.certificate import Approximation, Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
-from innerloop.compiler.emulation import Softmax, by_relu, by_softmax, unsupported
+from innerloop.compiler.emulation import Softmax, by_exponentials, by_relu, by_softmax, unsupported
 from innerloop.compiler.errors import CompileError
 from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
@@ -108,7 +108,20 @@ def compile(
         refused = [] if kind == "linear" else unsupported(programs.operations, kind)
         if refused:
             raise CompileError(refused, len(programs.operations))
+        if kind == "softmax":
+            programs = _without_rbf(programs)
         return _built(programs, steps, like, target, tolerance)
+
+
+def _without_rbf(programs: Programs) -> Programs:
+    """The programs with RBF heads as exponential ones, which softmax heads can stand for."""
+    flags = programs.state.flags
+    return replace(
+        programs,
+        init=by_exponentials(programs.init, flags),
+        step=by_exponentials(programs.step, flags),
+        read_out=by_exponentials(programs.read_out, flags),
+    )
 
 
 def _check_target(**chosen: object) -> None:

@@ -1,6 +1,7 @@
 r"""Linear heads in other kinds of attention: pairs of heads whose difference is linear.
 
     relu      s = relu(s) - relu(-s)                                                       exact
+    rbf       e^(-|k - q|^2 / 2 s^2) = e^(k.q / s^2 - |k|^2 / 2 s^2 - |q|^2 / 2 s^2)       exact
     softmax   s ~ e^c / (2 b) (P(b) - P(-b)),  P(b) = e^(b s_j) / (e^c + sum_k e^(b s_k))
 
 In a softmax nearly all weight goes to a sink, a token that says nothing and is seen with logit `c`;
@@ -22,7 +23,7 @@ import numpy as np
 
 from innerloop.compiler.errors import Refusal
 from innerloop.compiler.forms import Atom, Form, matrix
-from innerloop.compiler.graph import Flags, Head, Operation
+from innerloop.compiler.graph import Flags, Head, Operation, Product, Program
 from innerloop.compiler.schedule import Schedule
 from innerloop.compiler.wiring import Wired
 from innerloop.kernels import Kernel
@@ -30,7 +31,7 @@ from innerloop.kernels import Kernel
 _WIDER = 1.25
 _LARGEST_BETA = 0.3
 _SINKS = {"float64": 26.0, "float32": 12.0}
-_NATIVE = {"relu": ("linear", "relu"), "softmax": ("linear", "exp", "softmax")}
+_NATIVE = {"relu": ("linear", "relu"), "softmax": ("linear", "exp", "rbf", "softmax")}
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,30 @@ def unsupported(operations: Sequence[Operation], attention: str) -> list[Refusal
                 )
             )
     return found
+
+
+def by_exponentials(program: Program, flags: Flags) -> Program:
+    """Every RBF head as an exponential one, with the squared lengths of queries and keys."""
+    made: list[Operation] = []
+    squares: dict[tuple, Atom] = {}
+
+    def half_square(form: Form, width: float, source: str) -> Form:
+        identity = form.key
+        if identity not in squares:
+            squares[identity] = Atom("square", form.tokens, form.size, source=source)
+            made.append(Product(squares[identity], form, form))
+        return Form.of(squares[identity]).mapped(matrix([[-0.5 / width**2] * form.size]))
+
+    for operation in program.operations:
+        if isinstance(operation, Head) and operation.kernel.name == "rbf":
+            width, source = operation.kernel.bandwidth, operation.out.source
+            query, key = operation.query, operation.key
+            lengths = [half_square(form, width, source) for form in (query, key)]
+            query = Form.stack([query.scaled(width**-2), lengths[0], flags.constant(query.tokens, [1.0])])
+            key = Form.stack([key, flags.constant(key.tokens, [1.0]), lengths[1]])
+            operation = replace(operation, query=query, key=key, kernel=Kernel("exp"))
+        made.append(operation)
+    return replace(program, operations=tuple(made))
 
 
 def by_relu(plan: Schedule) -> Schedule:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import jax
 
+from innerloop import collectives
+
 _JAX = (str(Path(jax.__file__).parent), "jaxlib")
+_COLLECTIVES = str(Path(collectives.__file__))
 _TRACER = str(Path(__file__).with_name("trace.py"))
 
 
@@ -16,6 +19,8 @@ def source_of(eqn) -> str:
         return ""
     for frame in traceback.frames:
         if frame.file_name.startswith(_JAX[0]) or _JAX[1] in frame.file_name:
+            continue
+        if frame.file_name == _COLLECTIVES:
             continue
         if frame.file_name == _TRACER or frame.file_name.startswith("<frozen"):
             return ""

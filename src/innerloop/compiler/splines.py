@@ -21,7 +21,7 @@ from innerloop.compiler.functions import Function
 _PROBES = np.linspace(0.0, 1.0, 17)
 _ROUNDS = 200
 _SHORTEST = 1e-14
-_MOST_PIECES = 4_000
+_MOST_PIECES = {1: 20_000, 2: 4_000}
 _MOST_PROBES = 2_000
 _WORST = 100.0
 
@@ -135,7 +135,7 @@ def _partition(
         a, b = start[bad], stop[bad]
         wide = (a > 0) & (b > 16 * a)
         ends = np.union1d(ends, np.where(wide, np.sqrt(np.abs(a * b)), 0.5 * (a + b)))
-        if len(ends) > _MOST_PIECES:
+        if len(ends) > _MOST_PIECES[degree]:
             return None
     return ends
 

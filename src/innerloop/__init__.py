@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from innerloop.collectives import attend as attend
     from innerloop.compiler import CompileError as CompileError
     from innerloop.compiler import RunWarning as RunWarning
+    from innerloop.compiler import Softmax as Softmax
     from innerloop.compiler import certify as certify
     from innerloop.compiler import compile as compile
     from innerloop.compiler import load as load
@@ -30,6 +31,7 @@ _HOMES = {
     "Learner": "learners",
     "Prompt": "prompts",
     "RunWarning": "compiler",
+    "Softmax": "compiler",
     "attend": "collectives",
     "certify": "compiler",
     "compile": "compiler",

@@ -11,7 +11,7 @@ BOUNDS = {
     "recursive_least_squares": 1e-4,
     "logistic_regression": 1e-4,
     "power_iteration": 1e-4,
-    "k_means": 1e-2,
+    "k_means": 1e-5,
     "soft_k_means": 1e-2,
 }
 """Relative bounds where reciprocals, exponentials or jumps are approximated; others are exact."""

@@ -50,7 +50,8 @@ def k_means(centroids: Float[Array | np.ndarray, "c d"]) -> Learner:
     """
 
     def nearest(distances):
-        return (distances <= jnp.min(distances)).astype(distances.dtype)
+        wins = jnp.sum((distances[:, None] <= distances[None]).astype(distances.dtype), axis=1)
+        return (wins > distances.size - 0.5).astype(distances.dtype)
 
     return _clustering(centroids, nearest)
 

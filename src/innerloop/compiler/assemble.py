@@ -70,9 +70,7 @@ def _placed(weights: Matrix, coordinates: np.ndarray, width: int) -> Matrix:
     )
 
 
-def assemble(
-    allocations: Sequence[Allocation], width: int, *, dtype: str, mlp: str
-) -> Assembled:
+def assemble(allocations: Sequence[Allocation], width: int, *, dtype: str, mlp: str) -> Assembled:
     """Stacks all layers of all blocks into one bank."""
     layers = [
         (allocation, _layer(allocation, index))

@@ -118,7 +118,9 @@ def by_exponentials(program: Program, flags: Flags) -> Program:
             width, source = operation.kernel.bandwidth, operation.out.source
             query, key = operation.query, operation.key
             lengths = [half_square(form, width, source) for form in (query, key)]
-            query = Form.stack([query.scaled(width**-2), lengths[0], flags.constant(query.tokens, [1.0])])
+            query = Form.stack(
+                [query.scaled(width**-2), lengths[0], flags.constant(query.tokens, [1.0])]
+            )
             key = Form.stack([key, flags.constant(key.tokens, [1.0]), lengths[1]])
             operation = replace(operation, query=query, key=key, kernel=Kernel("exp"))
         made.append(operation)

@@ -91,7 +91,11 @@ class _Walk:
 
     def _result(self, item: Wired) -> np.ndarray:
         operation = item.operation
-        return self._attended(item, operation) if isinstance(operation, Head) else self._fired(operation)
+        return (
+            self._attended(item, operation)
+            if isinstance(operation, Head)
+            else self._fired(operation)
+        )
 
     def _attended(self, item: Wired, head: Head) -> np.ndarray:
         query, key, value = (self._read(form) for form in head.reads)

@@ -6,9 +6,9 @@ import jax
 import numpy as np
 
 from innerloop.compiler.allocate import Allocation, allocate, lasting
+from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Head, Program
-from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.programs import Programs, lower
 from innerloop.compiler.schedule import Schedule, schedule
 from innerloop.compiler.trace import trace

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom, Form
 from innerloop.compiler.functions import Function, Piecewise
 from innerloop.compiler.graph import Apply, Flags, Gate, Product
-from innerloop.compiler.expansion import Expansion
 from tests.compiler.passes import Interpreter
 from tests.compiler.test_functions import RELU, SIGN, compositions, made
 

@@ -157,12 +157,19 @@ def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> 
         start = 0
         for value, value_bias, gate, gate_bias, out in row:
             here = slice(start, start + dims(value)[0])
-            W_in[i, here], b_in[i, here] = value.toarray(), value_bias
-            W_gate[i, here], b_gate[i, here] = gate.toarray(), gate_bias
-            W_out[i, :, here] = out.toarray()
+            b_in[i, here], b_gate[i, here] = value_bias, gate_bias
+            _fill(W_in[i, here], value)
+            _fill(W_gate[i, here], gate)
+            _fill(W_out[i, :, here], out)
             start = here.stop
     b_out = np.zeros((l, width), dtype)
     return MLP(W_in, b_in, W_out, b_out, W_gate, b_gate, activation="reglu")
+
+
+def _fill(block: np.ndarray, weights: Matrix) -> None:
+    """Writes what is not zero: the memory of a large bank is mostly zeros never touched."""
+    entries = sp.coo_array(weights)
+    block[entries.row, entries.col] = entries.data
 
 
 def _relu_mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> MLP:
@@ -178,7 +185,8 @@ def _relu_mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str
         start = 0
         for hinge, out in row:
             here = slice(start, start + dims(hinge)[0])
-            W_in[i, here], W_out[i, :, here] = hinge.toarray(), out.toarray()
+            _fill(W_in[i, here], hinge)
+            _fill(W_out[i, :, here], out)
             start = here.stop
     return MLP(W_in, np.zeros((l, f), dtype), W_out, np.zeros((l, width), dtype))
 

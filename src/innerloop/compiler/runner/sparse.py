@@ -155,9 +155,9 @@ def _neurons(mlp: MLP) -> list[SparseNeurons]:
     made = []
     shift, out = np.asarray(mlp.b_out), np.asarray(mlp.W_out)
     for layer in range(len(shift)):
-        first, first_bias = matrix(np.asarray(mlp.W_in)[layer]), np.asarray(mlp.b_in)[layer]
+        first, first_bias = _sparse(np.asarray(mlp.W_in)[layer]), np.asarray(mlp.b_in)[layer]
         if mlp.W_gate is not None and mlp.b_gate is not None:
-            gate, gate_bias = matrix(np.asarray(mlp.W_gate)[layer]), np.asarray(mlp.b_gate)[layer]
+            gate, gate_bias = _sparse(np.asarray(mlp.W_gate)[layer]), np.asarray(mlp.b_gate)[layer]
             value, value_bias = first, first_bias
         else:
             gate, gate_bias = first, first_bias
@@ -168,12 +168,20 @@ def _neurons(mlp: MLP) -> list[SparseNeurons]:
             value,
             value_bias,
             np.ones(len(gate_bias), bool),
-            matrix(out[layer]),
+            matrix(_sparse(out[layer])),
             shift[layer],
         )
         used = np.flatnonzero(np.diff(sp.csc_array(neurons.out).indptr))
         made.append(_joined(neurons.chosen(used)))
     return made
+
+
+def _sparse(dense: np.ndarray) -> Matrix:
+    """A matrix most of whose rows or columns are padding, without a look at all its zeros."""
+    bits = dense.view(f"i{dense.dtype.itemsize}")
+    rows, columns = np.flatnonzero(bits.any(axis=1)), np.flatnonzero(bits.any(axis=0))
+    small = sp.coo_array(dense[np.ix_(rows, columns)])
+    return matrix((small.data, (rows[small.row], columns[small.col])), dense.shape)
 
 
 def _joined(neurons: SparseNeurons) -> SparseNeurons:

@@ -20,6 +20,7 @@ class Approximation:
         error: The largest error between them.
         neurons: How many neurons it takes for each entry.
         entries: How many entries it is applied to.
+        floor: The error is relative to `max(floor, |f|)`.
     """
 
     function: str
@@ -29,12 +30,15 @@ class Approximation:
     error: float
     neurons: int
     entries: int
+    floor: float = 1.0
 
     def __str__(self) -> str:
         where = f"  at {self.source}" if self.source else ""
+        kind = "of max(1, |f|)" if self.floor == 1.0 else "of |f|"
         return (
             f"{self.function} on [{self.low:.4g}, {self.high:.4g}]: error at most "
-            f"{self.error:.2g}, {self.neurons} neurons for each of {self.entries} entries{where}"
+            f"{self.error:.2g} {kind}, {self.neurons} neurons for each of {self.entries} entries"
+            f"{where}"
         )
 
 

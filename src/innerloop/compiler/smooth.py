@@ -29,7 +29,8 @@ def smooth_functions(
     Args:
         operations: Among them the smooth functions.
         ranges: Where their arguments are on sample prompts.
-        tolerance: The largest error, relative to `max(1, |f|)`.
+        tolerance: The largest error: relative where the function keeps its sign, as exponentials
+            and reciprocals do, otherwise, or if that takes too many neurons, to `max(1, |f|)`.
         degree: 1 for ReLU neurons, 2 for ReGLU neurons.
 
     Raises:
@@ -45,7 +46,12 @@ def smooth_functions(
         spline = None
         for measured in (ranges.found, ranges.in_context):
             low, high = _domain(function, *measured.get(out, (0.0, 0.0)))
-            spline = interpolated(function, low, high, tolerance=tolerance, degree=degree)
+            for floor in dict.fromkeys((_smallest(function, low, high), 1.0)):
+                spline = interpolated(
+                    function, low, high, tolerance=tolerance, degree=degree, floor=floor
+                )
+                if spline is not None:
+                    break
             if spline is not None:
                 break
         if spline is None:
@@ -62,7 +68,14 @@ def smooth_functions(
         splines[out] = spline
         approximations.append(
             Approximation(
-                function.name, out.source, low, high, spline.error, spline.knots.size + 1, out.size
+                function.name,
+                out.source,
+                low,
+                high,
+                spline.error,
+                spline.knots.size + 1,
+                out.size,
+                spline.floor,
             )
         )
     if refusals:
@@ -75,9 +88,9 @@ def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
     margin = _WIDER * max(high - low, 1e-3 * max(abs(low), abs(high), 1e-6))
     lower, upper = low - margin, high + margin
     if low > 0 >= lower and _blows_up(function, low):
-        lower = low / 4
+        lower = 0.0 if _finite(function, 0.0, low) and not _has_pole(function, low) else low / 4
     if high < 0 <= upper and _blows_up(function, high):
-        upper = high / 4
+        upper = 0.0 if _finite(function, high, 0.0) and not _has_pole(function, high) else high / 4
     if lower < 0 < upper and _has_pole(function, high if high >= -low else low):
         side = 1.0 if high >= -low else -1.0
         edge = _NEAREST * max(high, -low) * side
@@ -87,6 +100,14 @@ def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
     if not _finite(function, high, upper):
         upper = high
     return lower, upper
+
+
+def _smallest(function: Function, low: float, high: float) -> float:
+    """The smallest absolute value of a function that keeps its sign, one at most; else one."""
+    with np.errstate(all="ignore"):
+        values = np.asarray(function.evaluate(np.linspace(low, high, 129)), float)
+    keeps_sign = np.isfinite(values).all() and abs(np.sign(values).sum()) == values.size
+    return min(1.0, float(np.abs(values).min())) if keeps_sign else 1.0
 
 
 def _blows_up(function: Function, edge: float) -> bool:

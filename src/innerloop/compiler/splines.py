@@ -21,7 +21,7 @@ from innerloop.compiler.functions import Function
 _PROBES = np.linspace(0.0, 1.0, 17)
 _ROUNDS = 200
 _SHORTEST = 1e-14
-_MOST_PIECES = {1: 20_000, 2: 4_000}
+_MOST_PIECES = {1: 20_000, 2: 10_000}
 _MOST_PROBES = 2_000
 _WORST = 100.0
 
@@ -39,7 +39,8 @@ class Spline:
         quadratic: The coefficient of its square.
         low: Where the domain begins.
         high: Where it ends.
-        error: The largest error on the domain, relative to `max(1, |f|)`, as evaluated in float64.
+        error: The largest error on the domain, relative to `max(floor, |f|)`, evaluated in float64.
+        floor: Where the error stops to be relative.
     """
 
     slope: float
@@ -51,6 +52,7 @@ class Spline:
     low: float
     high: float
     error: float
+    floor: float = 1.0
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """The spline at every entry."""
@@ -60,9 +62,15 @@ class Spline:
 
 
 def interpolated(
-    function: Function, low: float, high: float, *, tolerance: float, degree: int
+    function: Function,
+    low: float,
+    high: float,
+    *,
+    tolerance: float,
+    degree: int,
+    floor: float = 1.0,
 ) -> Spline | None:
-    """A spline within `tolerance max(1, |f|)` of a function on `[low, high]`.
+    """A spline within `tolerance max(floor, |f|)` of a function on `[low, high]`.
 
     Args:
         function: The function.
@@ -70,13 +78,14 @@ def interpolated(
         high: Where it ends.
         tolerance: The largest error.
         degree: 1 for ReLU neurons, 2 for ReGLU neurons.
+        floor: Where the error stops to be relative.
 
     Returns:
         The spline, or None if the function is not finite there, would need too many knots, or
         cannot be summed to within a hundred tolerances.
     """
     evaluate = _safe(function.evaluate)
-    ends = _partition(evaluate, low, high, function.specials, tolerance, degree)
+    ends = _partition(evaluate, low, high, function.specials, tolerance, degree, floor)
     if ends is None:
         return None
     middle = _middle(ends)
@@ -89,11 +98,11 @@ def interpolated(
     probe = (ends[:-1, None] + np.diff(ends)[:, None] * _PROBES).ravel()
     probe = probe[:: max(1, probe.size // _MOST_PROBES)]
     truth = evaluate(probe)
-    best = min(candidates, key=lambda spline: _error(spline(probe), truth))
-    error = max(_error(best(probe), truth), tolerance)
+    best = min(candidates, key=lambda spline: _error(spline(probe), truth, floor))
+    error = max(_error(best(probe), truth, floor), tolerance)
     if error > _WORST * tolerance:
         return None
-    return replace(best, error=error)
+    return replace(best, error=error, floor=floor)
 
 
 def _safe(evaluate: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
@@ -104,8 +113,8 @@ def _safe(evaluate: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.ndarray]
     return quiet
 
 
-def _error(values: np.ndarray, truth: np.ndarray) -> float:
-    return float(np.max(np.abs(values - truth) / np.maximum(1.0, np.abs(truth))))
+def _error(values: np.ndarray, truth: np.ndarray, floor: float) -> float:
+    return float(np.max(np.abs(values - truth) / np.maximum(floor, np.abs(truth))))
 
 
 def _middle(ends: np.ndarray) -> np.ndarray:
@@ -119,6 +128,7 @@ def _partition(
     specials: tuple[float, ...],
     tolerance: float,
     degree: int,
+    floor: float,
 ) -> np.ndarray | None:
     """Ends of pieces: every piece that is not good enough is halved, until all are."""
     ends = np.unique([low, *(t for t in specials if low < t < high), high])
@@ -127,7 +137,7 @@ def _partition(
         probe = start[:, None] + (stop - start)[:, None] * _PROBES
         truth = evaluate(probe.ravel()).reshape(probe.shape)
         fitted = _fit(truth, degree)
-        gap = np.abs(fitted - truth) / np.maximum(1.0, np.abs(truth))
+        gap = np.abs(fitted - truth) / np.maximum(floor, np.abs(truth))
         shortest = _SHORTEST * np.maximum(np.abs(start), np.abs(stop))
         bad = ~(gap.max(axis=1) <= 0.8 * tolerance) & (stop - start > shortest)
         if not bad.any():

@@ -17,6 +17,7 @@ from innerloop.compiler.assemble import Ramps, assemble, rows_of
 from innerloop.compiler.calibrate import Ranges, calibrated
 from innerloop.compiler.certificate import Approximation, Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
+from innerloop.compiler.dual import dual
 from innerloop.compiler.emulation import Softmax, by_exponentials, by_relu, by_softmax, unsupported
 from innerloop.compiler.errors import CompileError
 from innerloop.compiler.expansion import Expansion
@@ -37,6 +38,7 @@ _TARGETS = {
     "attention": ("linear", "relu", "softmax"),
     "mlp": ("reglu", "relu"),
     "tie": ("looped", "unrolled"),
+    "optimize": (None, "depth"),
     "dtype": ("float64", "float32"),
 }
 _RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
@@ -60,6 +62,7 @@ def compile(
     attention: Literal["linear", "relu", "softmax"] | Softmax = "linear",
     mlp: Literal["reglu", "relu"] = "reglu",
     tie: Literal["looped", "unrolled"] = "looped",
+    optimize: Literal["depth"] | None = None,
     tolerance: float = 1e-6,
     dtype: Literal["float64", "float32"] = "float64",
 ) -> Compiled:
@@ -74,6 +77,8 @@ def compile(
             of heads and a sink token stand for linear heads, is not, and `Softmax` sets how.
         mlp: The kind of neurons: `reglu`, in which products are exact, or `relu`.
         tie: `looped` uses the same blocks for every step, `unrolled` gives each step its own.
+        optimize: `depth` carries `W h` in each token in place of `W` where `h` never changes: one
+            layer a step for models linear in their parameters, one less for networks.
         tolerance: The largest error of a smooth function, of a product in a ReLU MLP, and of a
             score in softmax attention, on its domain.
         dtype: The precision of the weights and of the computation.
@@ -97,7 +102,7 @@ def compile(
     if steps < 0:
         raise ValueError(f"steps must be at least 0; got {steps}.")
     kind = "softmax" if isinstance(attention, Softmax) else attention
-    _check_target(attention=kind, mlp=mlp, tie=tie, dtype=dtype)
+    _check_target(attention=kind, mlp=mlp, tie=tie, optimize=optimize, dtype=dtype)
     if attention == "softmax":
         attention = Softmax()
     if isinstance(attention, Softmax):
@@ -105,6 +110,8 @@ def compile(
     target = _Target(attention, mlp, tie, dtype)
     with jax.enable_x64(True):
         programs = lower(trace(learner, like), steps)
+        if optimize == "depth":
+            programs = dual(programs)
         refused = [] if kind == "linear" else unsupported(programs.operations, kind)
         if refused:
             raise CompileError(refused, len(programs.operations))

@@ -10,7 +10,7 @@ Every operation makes one atom. Operations that would compute the same thing are
 """
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -100,6 +100,17 @@ class Program:
     operations: tuple[Operation, ...]
     writes: dict[Atom, Form]
     output: Form | None = None
+
+    def needed(self) -> "Program":
+        """The same without operations that nothing reads, such as the value of the loss."""
+        results = [*self.writes.values(), *([self.output] if self.output else [])]
+        read = {atom for form in results for atom in form.terms}
+        kept = []
+        for operation in reversed(self.operations):
+            if operation.out in read:
+                kept.append(operation)
+                read |= {atom for form in operation.reads for atom in form.terms}
+        return replace(self, operations=tuple(kept[::-1]))
 
 
 @dataclass

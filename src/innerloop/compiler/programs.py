@@ -86,25 +86,14 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
         writes[clock] = Form.of(clock) + flags.constant(clock.tokens, [1.0])
     output = as_local(prediction, (traced.p,), read.context)
     begins = _new_state(state, leaves, begun, start.context)
+    computed = [tuple(lowering.context.graph.operations) for lowering in (start, step, read)]
     return Programs(
-        _needed("init", start.context.graph, begins, None),
-        _needed("step", step.context.graph, writes, None),
-        _needed("read-out", read.context.graph, {}, output),
+        Program("init", computed[0], begins).needed(),
+        Program("step", computed[1], writes).needed(),
+        Program("read-out", computed[2], {}, output).needed(),
         state,
         tuple(clocks.values()),
     )
-
-
-def _needed(block: str, graph: Graph, writes: dict[Atom, Form], output: Form | None) -> Program:
-    """A program without the operations that nothing reads, such as the value of the loss."""
-    results = [*writes.values(), *([output] if output else [])]
-    read = {atom for form in results for atom in form.terms}
-    kept = []
-    for operation in reversed(graph.operations):
-        if operation.out in read:
-            kept.append(operation)
-            read |= {atom for form in operation.reads for atom in form.terms}
-    return Program(block, tuple(kept[::-1]), writes, output)
 
 
 def _new_state(

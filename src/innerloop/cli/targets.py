@@ -13,7 +13,6 @@ from innerloop.cli.errors import UserError
 from innerloop.cli.losses import FOR_CLASSES, FOR_NUMBERS, LOSSES, LossSpec
 from innerloop.cli.tables import Table
 
-
 _KINDS = ("numbers", "counts", "classes")
 
 

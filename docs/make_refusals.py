@@ -69,6 +69,10 @@ def a_convolution_with_parameters(w: jax.Array, x: jax.Array) -> jax.Array:
     return w @ x + jnp.convolve(x, w[0], mode="same")[:2]
 
 
+def a_loop_too_long_to_write_out(w: jax.Array, x: jax.Array) -> jax.Array:
+    return w @ jax.lax.fori_loop(0, 100_000, lambda k, h: h - 0.1 * jnp.tanh(h), x)
+
+
 def random_numbers(w: jax.Array, x: jax.Array) -> jax.Array:
     return w @ x + jax.random.normal(jax.random.key(0), (2,))
 
@@ -93,6 +97,7 @@ NETWORKS: tuple[Apply, ...] = (
     an_entry_chosen_by_the_data,
     the_largest_two,
     a_convolution_with_parameters,
+    a_loop_too_long_to_write_out,
     random_numbers,
     a_gradient_through_attention,
     two_lines_at_once,

@@ -185,7 +185,12 @@ def _agreement(optimizer: str, loss: str, rng) -> float:
     return float(np.abs(found - direct).max() / learnt)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+FEW = ("sgd", "optimistic", "adam", "lion", "lars", "rprop")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(k, marks=() if k in FEW else pytest.mark.slow) for k in OPTIMIZERS]
+)
 def test_every_optimiser_compiles(name, rng):
     text = f"{name}:0.05" + ",0.9" * len(OPTIMIZERS[name].needed)
     assert _agreement(text, "squared", rng) < 1e-3

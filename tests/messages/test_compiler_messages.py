@@ -381,3 +381,16 @@ def test_attention_beside_a_gradient_is_welcome():
     model = il.compile(learner, steps=2, like=PROMPT)
     truth = il.run(learner, PROMPT, steps=2)
     np.testing.assert_allclose(model.iterates(PROMPT), truth, rtol=1e-12)
+
+
+def test_a_loop_that_is_too_long_to_write_out_is_refused_at_once():
+    def apply(w, x):
+        def inner(k, h):
+            return jax.lax.fori_loop(0, 300, lambda k, h: h - 0.1 * jnp.tanh(h), h)
+
+        return w @ jax.lax.fori_loop(0, 300, inner, x)
+
+    message = (
+        r"scan .*written out it has [\d,]+ operations, .* at most 20,000 .*step of the learner"
+    )
+    assert_matches(refusal(network(apply)), message)

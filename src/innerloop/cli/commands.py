@@ -44,7 +44,7 @@ class Learn:
     momentum, nesterov, optimistic, sign_sgd, signum, lion, rprop, adam, adamw, nadam, nadamw,
     adamax, adamaxw, amsgrad, adabelief, radam, yogi, adan, optimistic_adam, ademamix, adopt,
     acprop, madgrad, rmsprop, adagrad, adadelta, adafactor, lamb, lars,
-    novograd, fromage."""
+    novograd, muon, fromage."""
     loss: Annotated[str | None, tyro.conf.arg(metavar="SPEC")] = None
     """For numbers: squared (the default), absolute, huber[:DELTA], quantile[:LEVEL], poisson.
     For classes: softmax (the default), sigmoid, hinge."""

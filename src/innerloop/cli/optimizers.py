@@ -84,6 +84,7 @@ OPTIMIZERS: dict[str, OptimizerRule] = {
     "lamb": OptimizerRule("lamb", "LAMB", (*ADAM, DECAY)),
     "lars": OptimizerRule("lars", "LARS", (DECAY, positive("trust_coefficient"), MOMENTUM)),
     "novograd": OptimizerRule("novograd", "NovoGrad", (*ADAM, DECAY)),
+    "muon": OptimizerRule("contrib.muon", "Muon", (fraction("beta"), DECAY)),
     "fromage": OptimizerRule("fromage", "Fromage", (positive("min_norm"),)),
 }
 

@@ -9,6 +9,7 @@ that a condition such as `n > 10` falls out differently.
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
@@ -64,11 +65,9 @@ _REFUSED_LATER = ("all_gather", "all_gather_invariant", "all_to_all", "psum_scat
 
 def _compare(one: Jaxpr, other: Jaxpr, found: Twins) -> None:
     for a, b in zip(one.eqns, other.eqns, strict=False):
-        shapes = [[v.aval.shape for v in (*e.invars, *e.outvars)] for e in (a, b)]
-        lengths = [e.params.get("length") for e in (a, b)]
         if a.primitive.name in _REFUSED_LATER and a.primitive is b.primitive:
             return
-        if a.primitive is not b.primitive or shapes[0] != shapes[1] or lengths[0] != lengths[1]:
+        if _outline(a) != _outline(b):
             raise Refused(*_BY_SHAPE, source_of(a))
         _compare_literals(a.invars, b.invars, found)
         for inner, twin in zip(_closed(a), _closed(b), strict=True):
@@ -78,6 +77,12 @@ def _compare(one: Jaxpr, other: Jaxpr, found: Twins) -> None:
     if len(one.eqns) != len(other.eqns):
         raise Refused(*_BY_SHAPE)
     _compare_literals(one.outvars, other.outvars, found)
+
+
+def _outline(eqn) -> tuple:
+    """What two traces of an equation must agree in."""
+    shapes = tuple(v.aval.shape for v in (*eqn.invars, *eqn.outvars))
+    return eqn.primitive, shapes, eqn.params.get("length")
 
 
 def _compare_literals(one: Sequence, other: Sequence, found: Twins) -> None:
@@ -95,7 +100,7 @@ def _closed(eqn) -> list[ClosedJaxpr]:
 
 def number(value) -> np.ndarray:
     """A constant as a numpy array; a random key as the numbers it is made of."""
-    if hasattr(value, "dtype") and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
+    if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jax.dtypes.prng_key):
         return np.asarray(jax.random.key_data(value))
     return np.asarray(value)
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-from innerloop.collectives import COLLECTIVES, inner_jaxpr
+from innerloop.collectives import COLLECTIVES, bodies_of, inner_jaxpr
 from innerloop.compiler.counts import (
     COUNTED,
     Twins,
@@ -113,6 +113,8 @@ RULES: dict[str, Rule] = {
     "reduce_min": lower_extreme,
 }
 
+MOST_OPERATIONS = 20_000
+"""The most operations of a loop; so many take about a minute."""
 _BETWEEN_TOKENS = (*COLLECTIVES, "axis_index")
 _RANDOM = ("random", "threefry", "rng")
 _BY_CHANCE = (
@@ -188,13 +190,13 @@ class Lowering:
             return values
         name = eqn.primitive.name
         if name == "scan":
-            return self._unrolled(eqn, inputs)
+            return self._unrolled(eqn, inputs) if self._affords(eqn) else _unknown(eqn)
         self.total += 1
         source = source_of(eqn) or self.called_from
         self.context.source = source
         try:
             if any(isinstance(value, Unknown) for value in inputs):
-                return [Unknown(var.aval.shape) for var in eqn.outvars]
+                return _unknown(eqn)
             if name.startswith(_RANDOM):
                 raise Refused(*_BY_CHANCE)
             if all(isinstance(v, Static) for v in inputs) and name not in _BETWEEN_TOKENS:
@@ -202,7 +204,7 @@ class Lowering:
             return self._by_rule(eqn, inputs)
         except Refused as refused:
             self.refusals.append(Refusal(name, source, refused.reason, refused.instead))
-            return [Unknown(var.aval.shape) for var in eqn.outvars]
+            return _unknown(eqn)
 
     def _by_rule(self, eqn, inputs: list[Value]) -> list[Value]:
         name = eqn.primitive.name
@@ -248,7 +250,7 @@ class Lowering:
         statics = [value for value in inputs if isinstance(value, Static)]
         values = self._tabulated(eqn, statics, [value.array for value in statics])
         if all(value.twin is None for value in statics):
-            return values
+            return [*values]
         arrays = [value.array if value.twin is None else value.twin for value in statics]
         others = self._tabulated(eqn, statics, arrays)
         return [_with_twin(one, two) for one, two in zip(values, others, strict=True)]
@@ -262,6 +264,23 @@ class Lowering:
             for t in range(self.context.steps)
         ]
         return [step_values(np.stack(column)) for column in zip(*rows, strict=True)]
+
+    def _affords(self, eqn) -> bool:
+        """Whether a loop can be written out; refuses it where that would take too long."""
+        operations = _written_out(eqn)
+        if operations <= MOST_OPERATIONS:
+            return True
+        self.total += 1
+        reason = (
+            f"written out it has {operations:,} operations, each of which needs a place in a "
+            f"layer, and at most {MOST_OPERATIONS:,} are taken on."
+        )
+        instead = (
+            "Make each repetition a step of the learner, whose layers are looped, or repeat less "
+            "often."
+        )
+        self.refusals.append(Refusal("scan", source_of(eqn) or self.called_from, reason, instead))
+        return False
 
     def _unrolled(self, eqn, inputs: list[Value]) -> list[Value]:
         """A loop with a fixed number of repetitions, written out."""
@@ -291,6 +310,16 @@ class Lowering:
             return Unknown(value.shape[1:])
         positions = np.arange(np.prod(value.shape, dtype=int)).reshape(value.shape)
         return moved(value, positions[k], self.context)
+
+
+def _unknown(eqn) -> list[Value]:
+    return [Unknown(var.aval.shape) for var in eqn.outvars]
+
+
+def _written_out(eqn) -> int:
+    """How many operations an equation is, loops of fixed length written out."""
+    inside = sum(_written_out(inner) for body in bodies_of(eqn) for inner in body.eqns)
+    return max(inside, 1) * (eqn.params["length"] if eqn.primitive.name == "scan" else 1)
 
 
 def _with_twin(one: Static, other: Static) -> Static:

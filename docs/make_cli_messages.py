@@ -49,6 +49,10 @@ HOUSES = "rooms,area,price\n" + "\n".join(
         (5, 130, 410),
     ]
 )
+TOWNS = "town,rooms,price\n" + "\n".join(
+    ["east,2,180", "west,3,231", "east,3,260", "west,4,300", "north,5,410"]
+)
+ONE_TOWN = "town,price\n" + "".join(f"east,{200 + k}\n" for k in range(5))
 LEARN = "learn data.csv --target price"
 
 CASES = (
@@ -62,7 +66,32 @@ CASES = (
     Case("The same target twice", f"{LEARN} --target price", HOUSES),
     Case("No column but the target", LEARN, "price\n" + "1\n2\n3\n4\n5\n"),
     Case("Two columns of one name", LEARN, HOUSES.replace("area", "rooms")),
-    Case("A column of text", LEARN, HOUSES.replace("130", "large")),
+    Case("A word among numbers", LEARN, HOUSES.replace("130", "large")),
+    Case(
+        "A column of too many words",
+        LEARN,
+        "name,rooms,price\n" + "".join(f"house {k},{k},{200 + k}\n" for k in range(60)),
+    ),
+    Case("An empty cell among words", LEARN, TOWNS.replace("north", "")),
+    Case("Text beside another target", f"{LEARN} --target town", TOWNS),
+    Case("A target of one word", "learn data.csv --target town", ONE_TOWN),
+    Case(
+        "A target of too many words",
+        "learn data.csv --target name",
+        "name,price\n" + "".join(f"house {k},{200 + k}\n" for k in range(60)),
+    ),
+    Case(
+        "A loss for numbers, and a target of text",
+        "learn data.csv --target town --loss huber",
+        TOWNS,
+    ),
+    Case("A loss for classes, and a target of numbers", f"{LEARN} --loss softmax", HOUSES),
+    Case(
+        "A loss for counts, and a negative target",
+        f"{LEARN} --loss poisson",
+        HOUSES.replace("180", "-1"),
+    ),
+    Case("A category that is not a column", f"{LEARN} --categorical room", HOUSES),
     Case("An empty cell", LEARN, HOUSES.replace("97", "")),
     Case("A cell that says NaN", LEARN, HOUSES.replace("97", "NaN")),
     Case("An infinite cell", LEARN, HOUSES.replace("97", "inf")),
@@ -72,15 +101,20 @@ CASES = (
     ),
     Case("A model that there is not", f"{LEARN} --model cnn:3", HOUSES),
     Case("A hidden layer without units", f"{LEARN} --model mlp:32,0", HOUSES),
-    Case("An optimiser that there is not", f"{LEARN} --optimizer adam:1e-3", HOUSES),
+    Case("An optimiser that there is not", f"{LEARN} --optimizer adamm:1e-3", HOUSES),
+    Case("A setting that an optimiser has not", f"{LEARN} --optimizer adam:1e-3,decay=0.9", HOUSES),
+    Case("Too many settings", f"{LEARN} --optimizer adam:1e-3,0.9,0.999,1e-8,1e-4", HOUSES),
+    Case("A setting that is no number", f"{LEARN} --optimizer adam:fast", HOUSES),
     Case("Momentum without its decay", f"{LEARN} --optimizer momentum:0.1", HOUSES),
     Case("A decay of one", f"{LEARN} --optimizer nesterov:0.1,1", HOUSES),
     Case("A learning rate that is not positive", f"{LEARN} --optimizer sgd:0", HOUSES),
     Case("A learning rate at which training diverges", f"{LEARN} --optimizer sgd:100", HOUSES),
-    Case("A loss that there is not", f"{LEARN} --loss hinge", HOUSES),
+    Case("A loss that there is not", f"{LEARN} --loss log-cosh", HOUSES),
+    Case("A quantile of one", f"{LEARN} --loss quantile:1", HOUSES),
     Case("A Huber loss without a width", f"{LEARN} --loss huber:0", HOUSES),
     Case("Fewer than no steps", f"{LEARN} --steps -1", HOUSES),
     Case("More than all rows for testing", f"{LEARN} --test-size 1.5", HOUSES),
+    Case("A tolerance of zero", f"{LEARN} --tolerance 0", HOUSES),
     Case("A negative seed", "demo --seed -1"),
     Case("An output directory that is a file", f"{LEARN} --out data.csv", HOUSES),
     Case("A model that is not there", "show missing"),

@@ -69,6 +69,18 @@ def a_convolution_with_parameters(w: jax.Array, x: jax.Array) -> jax.Array:
     return w @ x + jnp.convolve(x, w[0], mode="same")[:2]
 
 
+def a_loop_too_long_to_write_out(w: jax.Array, x: jax.Array) -> jax.Array:
+    return w @ jax.lax.fori_loop(0, 100_000, lambda k, h: h - 0.1 * jnp.tanh(h), x)
+
+
+def random_numbers(w: jax.Array, x: jax.Array) -> jax.Array:
+    return w @ x + jax.random.normal(jax.random.key(0), (2,))
+
+
+def a_gradient_through_attention(w: jax.Array, x: jax.Array) -> jax.Array:
+    return il.attend(w @ x, w @ x, w @ x)
+
+
 def two_lines_at_once(w: jax.Array, x: jax.Array) -> jax.Array:
     h = jnp.floor(w @ x)
     return h + jnp.sort(x)[:2]
@@ -85,20 +97,65 @@ NETWORKS: tuple[Apply, ...] = (
     an_entry_chosen_by_the_data,
     the_largest_two,
     a_convolution_with_parameters,
+    a_loop_too_long_to_write_out,
+    random_numbers,
+    a_gradient_through_attention,
     two_lines_at_once,
 )
 
 
-def the_number_of_examples(shared: jax.Array, local: tuple, x: jax.Array, y: jax.Array) -> tuple:
+def the_number_of_examples(w: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
     n = jax.lax.psum(1.0, il.CONTEXT)
-    return shared + n * jax.lax.pmean(y, il.CONTEXT), local
+    return w + n * jax.lax.pmean(jnp.outer(y, x), il.CONTEXT)
 
 
-def counting_learner() -> il.Learner:
-    """A learner whose step uses the number of context examples as a number."""
+def the_root_of_their_number(w: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    root = jnp.sqrt(jax.lax.psum(1.0, il.CONTEXT))
+    return w + jax.lax.pmean(jnp.outer(y, x), il.CONTEXT) / root
+
+
+def a_shape_that_depends_on_the_prompt(w: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    everyone = jnp.zeros(jax.lax.axis_size(il.CONTEXT))
+    return w + jax.lax.pmean(jnp.outer(y, x), il.CONTEXT) + everyone.sum()
+
+
+def every_example_in_every_token(w: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    return w + jax.lax.all_gather(x, il.CONTEXT).mean(0)[None]
+
+
+def the_place_in_the_prompt(w: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    place = jax.lax.axis_index(il.CONTEXT)
+    return w + jax.lax.pmean(place * jnp.outer(y, x), il.CONTEXT)
+
+
+def shared_state_of_a_single_token(w: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
+    return w + jnp.outer(y, x)
+
+
+STEPS: tuple[Callable[[jax.Array, jax.Array, jax.Array], jax.Array], ...] = (
+    the_number_of_examples,
+    the_root_of_their_number,
+    a_shape_that_depends_on_the_prompt,
+    every_example_in_every_token,
+    the_place_in_the_prompt,
+    shared_state_of_a_single_token,
+)
+
+
+def stepping(step: Callable[[jax.Array, jax.Array, jax.Array], jax.Array]) -> il.Learner:
+    """A learner of one matrix."""
     return il.Learner(
-        lambda x, y: (jnp.zeros(2), ()), the_number_of_examples, lambda shared, local, x: shared
+        lambda x, y: (jnp.zeros((2, 3), x.dtype), ()),
+        lambda w, local, x, y: (step(w, x, y), local),
+        lambda w, local, x: w @ x,
     )
+
+
+TENSOR = il.Learner(
+    lambda x, y: ({"kernel": jnp.zeros((2, 3, 5), x.dtype)}, ()),
+    lambda shared, local, x, y: (shared, local),
+    lambda shared, local, x: shared["kernel"][:, :, 0] @ x,
+)
 
 
 def message(make: Callable[[], object]) -> str:
@@ -121,7 +178,11 @@ def cases() -> dict[str, Callable[[], object]]:
         return lambda: il.compile(learner, steps=1, like=prompt)
 
     made = {apply.__name__.replace("_", " "): compiled(apply) for apply in NETWORKS}
-    made["the number of examples"] = lambda: il.compile(counting_learner(), steps=1, like=prompt)
+    for step in STEPS:
+        made[step.__name__.replace("_", " ")] = lambda step=step: il.compile(
+            stepping(step), steps=1, like=prompt
+        )
+    made["state of rank three"] = lambda: il.compile(TENSOR, steps=1, like=prompt)
     made["parameters of rank three"] = lambda: il.learner(
         lambda w, x: w[0] @ x, np.zeros((2, 2, 3), np.float32), optimizer=optax.sgd(0.1)
     )

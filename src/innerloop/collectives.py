@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
+from jax.interpreters import ad, batching
 from jaxtyping import Array, Bool, Float
 
 from innerloop.kernels import Kernel
@@ -35,6 +36,24 @@ _TRANSPARENT = {
 def _attend_shape(query, key, value, *, kernel, mean):
     del query, key, kernel, mean
     return value
+
+
+def _has_no_rule(transformation: str) -> Callable:
+    """Refuses a transformation of `attend` that could not be run or compiled."""
+
+    def refuse(*arguments, **settings):
+        raise ValueError(
+            f"il.attend was called inside {transformation}: it is one attention head, which "
+            "compiles forwards only. Differentiate and map what stands inside a token, and let "
+            "il.attend carry the results; a gradient over the context is jax.lax.pmean of each "
+            "token's own gradient."
+        )
+
+    return refuse
+
+
+ad.primitive_jvps[attend_p] = _has_no_rule("jax.grad, jax.jvp or another derivative")
+batching.primitive_batchers[attend_p] = _has_no_rule("jax.vmap")
 
 
 @attend_p.def_impl

@@ -192,9 +192,6 @@ def test_a_prompt_of_another_kind_says_what_the_model_was_made_for(method):
         getattr(model, method)(other)
 
 
-KNOWN = pytest.mark.xfail(reason="known fault: not refused in words yet", strict=True)
-
-
 @pytest.mark.parametrize(
     ("learner", "message"),
     [
@@ -205,7 +202,7 @@ KNOWN = pytest.mark.xfail(reason="known fault: not refused in words yet", strict
             ),
             r"number of context examples",
             id="the root of n",
-            marks=KNOWN,
+
         ),
         pytest.param(
             stepping(
@@ -214,7 +211,7 @@ KNOWN = pytest.mark.xfail(reason="known fault: not refused in words yet", strict
             ),
             r"number of context examples",
             id="n plus one",
-            marks=KNOWN,
+
         ),
         pytest.param(
             network(lambda w, x: w @ x.astype(jnp.int32).astype(x.dtype)),
@@ -230,7 +227,7 @@ KNOWN = pytest.mark.xfail(reason="known fault: not refused in words yet", strict
             ),
             r"random",
             id="random numbers from a fixed key",
-            marks=KNOWN,
+
         ),
         pytest.param(
             stepping(
@@ -239,7 +236,7 @@ KNOWN = pytest.mark.xfail(reason="known fault: not refused in words yet", strict
             ),
             r"tokens of a prompt have no order",
             id="the place of a token",
-            marks=KNOWN,
+
         ),
         pytest.param(
             stepping(lambda w, x, y: w + jnp.outer(y, x)),
@@ -255,7 +252,7 @@ KNOWN = pytest.mark.xfail(reason="known fault: not refused in words yet", strict
             ),
             r"more than two axes",
             id="state of rank three",
-            marks=KNOWN,
+
         ),
     ],
 )  # fmt: skip
@@ -264,10 +261,136 @@ def test_what_would_go_wrong_silently_is_refused(learner, message):
         il.compile(learner, steps=2, like=PROMPT)
 
 
-@pytest.mark.xfail(reason="known fault: a transformer of no layers is not assembled", strict=True)
 def test_a_learner_that_needs_no_layer_has_none():
     learner = il.Learner(
         lambda x, y: ((), ()), lambda w, local, x, y: (w, local), lambda w, local, x: 2.0 * x[:2]
     )
     model = il.compile(learner, steps=2, like=PROMPT)
     np.testing.assert_allclose(model(PROMPT), 2.0 * np.ones((7, 2)))
+
+
+def examples():
+    """The number of context examples, where `step` is traced or run."""
+    return jax.lax.psum(1.0, il.CONTEXT)
+
+
+def total(x, y):
+    return jax.lax.psum(jnp.outer(y, x), il.CONTEXT)
+
+
+MEANS = {
+    "divided by 2 n": lambda w, x, y: w + total(x, y) / (2 * examples()),
+    "times 1 / n": lambda w, x, y: w + total(x, y) * (1 / examples()),
+    "1 / n times": lambda w, x, y: w + jnp.divide(0.5, examples()) * total(x, y),
+    "the axis size": lambda w, x, y: w + total(x, y) / jax.lax.axis_size(il.CONTEXT),
+    "at least one": lambda w, x, y: w + total(x, y) / jnp.maximum(examples(), 1.0),
+    "the mean of a constant": lambda w, x, y: w + jax.lax.pmean(jnp.full((2, 3), 0.1), il.CONTEXT),
+    "n over n": lambda w, x, y: w + total(x, y) / (examples() * (examples() / examples())),
+    "inside jit": lambda w, x, y: w + jax.jit(lambda s: s / (3 * examples()))(total(x, y)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", MEANS.values(), ids=MEANS)
+def test_every_way_to_write_a_mean_compiles_for_any_number_of_examples(step):
+    rng = np.random.default_rng(3)
+    learner = stepping(step)
+    model = il.compile(learner, steps=2, like=PROMPT)
+    for n in (1, 2, 13):
+        prompt = il.Prompt(*(rng.normal(size=shape) for shape in ((n, 3), (n, 2), (4, 3))))
+        truth = il.run(learner, prompt, steps=2)[-1]
+        np.testing.assert_allclose(model(prompt), truth, atol=1e-12)
+        assert np.abs(truth).max() > 0.01
+
+
+COUNTS = {
+    "n times a mean": lambda w, x, y: w + examples() * jax.lax.pmean(jnp.outer(y, x), il.CONTEXT),
+    "the sum of a constant": lambda w, x, y: w + jax.lax.psum(jnp.full((2, 3), 0.1), il.CONTEXT),
+    "n in the state": lambda w, x, y: jnp.ones((2, 3)) * examples(),
+    "n as a condition": lambda w, x, y: w + jnp.where(examples() > 3, 0.1, 0.2),
+    "at least ten": lambda w, x, y: w + total(x, y) / jnp.maximum(examples(), 10.0),
+    "n inside jit": lambda w, x, y: w + jax.jit(lambda s: s / (examples() + 1))(total(x, y)),
+    "n inside a loop": lambda w, x, y: jax.lax.fori_loop(
+        0, 3, lambda k, w: w + total(x, y) / jnp.log(examples()), w
+    ),
+    "n in a list": lambda w, x, y: w + total(x, y) / jnp.stack([examples(), 1.0, 2.0])[None],
+    "a shape": lambda w, x, y: w + jnp.zeros(int(examples())).sum(),
+    "a number of loops": lambda w, x, y: jax.lax.fori_loop(
+        0, int(examples()), lambda k, w: 1.1 * w, w
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", COUNTS.values(), ids=COUNTS)
+def test_no_weight_depends_on_the_number_of_examples(step):
+    assert_matches(refusal(stepping(step)), r"number of context examples")
+
+
+def test_the_line_that_uses_the_number_is_named():
+    def step(w, x, y):
+        many = examples() + 1.0
+        return w + total(x, y) / many
+
+    assert line_of(step, "/ many") in str(refusal(stepping(step)))
+
+
+@pytest.mark.parametrize("key", [jax.random.key(0), jax.random.PRNGKey(0)], ids=["new", "old"])
+def test_a_key_from_outside_or_in_the_state_draws_nothing(key):
+    def step(w, x, y):
+        return w + jax.lax.pmean(x[0] * jax.random.normal(key, ()), il.CONTEXT)
+
+    keyed = il.Learner(
+        lambda x, y: ((jnp.zeros((2, 3)), key), ()),
+        lambda s, local, x, y: ((s[0] + jax.random.normal(s[1], ()), s[1]), local),
+        lambda s, local, x: s[0] @ x,
+    )
+    for learner in (stepping(step), keyed):
+        assert_matches(refusal(learner), r"random.* draws random numbers, .*pass them as params")
+
+
+def test_local_state_may_have_three_axes():
+    learner = il.Learner(
+        lambda x, y: ((), jnp.zeros((2, 3, 2))),
+        lambda shared, local, x, y: (shared, local + x[:2, None, None]),
+        lambda shared, local, x: local[:, 1, 1],
+    )
+    model = il.compile(learner, steps=2, like=PROMPT)
+    np.testing.assert_allclose(model(PROMPT), 2.0)
+
+
+ATTENDING = il.learner(
+    lambda w, x: il.attend(w @ x, w @ x, w @ x), WEIGHTS, optimizer=optax.sgd(0.1)
+)
+MAPPED = stepping(
+    lambda w, x, y: w + jax.vmap(lambda v: il.attend(v, v, x))(jnp.stack([x, x]))
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "use", [il.run, lambda *a, steps: il.compile(a[0], steps=steps, like=a[1])]
+)
+@pytest.mark.parametrize(("learner", "what"), [(ATTENDING, "grad"), (MAPPED, "vmap")])
+def test_attention_is_not_differentiated_or_mapped(use, learner, what):
+    with pytest.raises(
+        ValueError, match=rf"il\.attend was called inside jax\.{what}.*pmean of each"
+    ):
+        use(learner, PROMPT, steps=1)
+
+
+def test_attention_beside_a_gradient_is_welcome():
+    learner = network(lambda w, x: w @ x + il.attend(x, x, x)[:2])
+    model = il.compile(learner, steps=2, like=PROMPT)
+    truth = il.run(learner, PROMPT, steps=2)
+    np.testing.assert_allclose(model.iterates(PROMPT), truth, rtol=1e-12)
+
+
+def test_a_loop_that_is_too_long_to_write_out_is_refused_at_once():
+    def apply(w, x):
+        def inner(k, h):
+            return jax.lax.fori_loop(0, 300, lambda k, h: h - 0.1 * jnp.tanh(h), h)
+
+        return w @ jax.lax.fori_loop(0, 300, inner, x)
+
+    message = (
+        r"scan .*written out it has [\d,]+ operations, .* at most 20,000 .*step of the learner"
+    )
+    assert_matches(refusal(network(apply)), message)

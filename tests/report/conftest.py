@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import innerloop as il
+from innerloop.cli.losses import parse_loss
 from innerloop.cli.networks import network_learner
-from innerloop.cli.specs import parse_loss, parse_model, parse_optimizer
+from innerloop.cli.optimizers import parse_optimizer
+from innerloop.cli.specs import parse_model
 from innerloop.report import Results, Runs, Split, Yardstick, covariate_cut, image_cut, study
 
 

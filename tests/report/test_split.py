@@ -1,10 +1,14 @@
 """Scores against scikit-learn, and cuts that stay where they say they are."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from sklearn import metrics
 from sklearn.metrics import accuracy_score, r2_score
 
 from innerloop.report import covariate_cut, image_cut
+from innerloop.report.links import linked, log_loss
 from innerloop.report.split import accuracy, r_squared
 
 
@@ -56,3 +60,42 @@ def test_an_image_cut_goes_from_one_class_to_the_other(images):
     assert cut.axis == "from a test image of two to a test image of zero"
     np.testing.assert_array_equal(cut.images[0].ravel(), cut.inputs[0])
     assert len(cut.at) == 0
+
+
+@pytest.mark.parametrize("link", ["softmax", "sigmoid"])
+def test_probabilities_sum_to_one_and_their_log_loss_is_scikit_learns(rng, link):
+    outputs, classes = rng.normal(size=(3, 13, 4)) * 3, np.arange(13) % 4
+    shares = linked(outputs, link)
+    np.testing.assert_allclose(shares.sum(-1), 1, rtol=1e-12)
+    np.testing.assert_array_equal(shares.argmax(-1), outputs.argmax(-1))
+    expected = [metrics.log_loss(classes, p) for p in shares]
+    np.testing.assert_allclose(log_loss(shares, np.eye(4)[classes]), expected, rtol=1e-12)
+
+
+def test_links_are_their_formulas():
+    outputs = np.array([0.0, np.log(3.0)])
+    np.testing.assert_allclose(linked(outputs, "softmax"), [0.25, 0.75])
+    np.testing.assert_allclose(linked(outputs, "sigmoid"), [0.4, 0.6])
+    np.testing.assert_allclose(linked(outputs, "exp"), [1.0, 3.0])
+    np.testing.assert_array_equal(linked(outputs, "identity"), outputs)
+    assert np.isfinite(linked(np.array([-1e5, -1e5]), "sigmoid")).all()
+
+
+def test_a_split_answers_in_the_units_of_its_link(images, split):
+    rates = dataclasses.replace(split, link="exp", y_shift=np.zeros(2))
+    np.testing.assert_allclose(rates.restored(np.zeros((1, 2))), [[29.0, 31.0]])
+    assert not rates.probabilistic and len(rates.test_log_losses(np.zeros((3, 24, 2)))) == 0
+    shares = dataclasses.replace(images, link="softmax")
+    losses = shares.test_log_losses(np.zeros((3, 24, 3)))
+    np.testing.assert_allclose(losses, np.log(3.0))
+
+
+def test_a_cut_prefers_covariates_of_more_than_two_values(split):
+    x = split.x_train.copy()
+    x[:, 2] = x[:, 2] > 0
+    y = np.column_stack([x[:, 2] + 0.5 * x[:, 1], x[:, 0]])
+    mixed = dataclasses.replace(split, x_train=x, y_train=y)
+    assert covariate_cut(mixed, points=5).axis.startswith("b ")
+    assert covariate_cut(dataclasses.replace(mixed, classification=True)).axis.startswith("a ")
+    binary = dataclasses.replace(mixed, x_train=(x > 0).astype(float))
+    assert covariate_cut(binary, points=5).axis.startswith("c ")

@@ -30,15 +30,24 @@ class Learn:
     """
 
     data: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="DATA.csv")]
-    """A CSV file of numbers with a header line."""
+    """A CSV file with a header line. Columns of text become one-hot covariates, or classes."""
     target: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="COL")] = ()
     """A column to predict (required); all other columns are covariates."""
+    categorical: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="COL")
+    ] = ()
+    """A column of numbers that are names of categories, to be read as text."""
     model: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "mlp:32"
     """linear, or mlp:32,32 for hidden ReLU layers of these sizes."""
     optimizer: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "sgd:0.1"
-    """sgd:RATE, momentum:RATE,DECAY or nesterov:RATE,DECAY; such as momentum:0.05,0.9."""
-    loss: Annotated[str, tyro.conf.arg(metavar="SPEC")] = "squared"
-    """squared, absolute, huber or huber:DELTA."""
+    """NAME:RATE[,SETTING...], such as sgd:0.1, momentum:0.05,0.9 or adam:1e-2,b2=0.99. Names: sgd,
+    momentum, nesterov, optimistic, sign_sgd, signum, lion, rprop, adam, adamw, nadam, nadamw,
+    adamax, adamaxw, amsgrad, adabelief, radam, yogi, adan, optimistic_adam, ademamix, adopt,
+    acprop, madgrad, rmsprop, adagrad, adadelta, adafactor, lamb, lars,
+    novograd, muon, fromage."""
+    loss: Annotated[str | None, tyro.conf.arg(metavar="SPEC")] = None
+    """For numbers: squared (the default), absolute, huber[:DELTA], quantile[:LEVEL], poisson.
+    For classes: softmax (the default), sigmoid, hinge."""
     steps: Annotated[int, tyro.conf.arg(metavar="K")] = 50
     """Training steps; each becomes a few layers of the transformer."""
     test_size: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 0.2
@@ -47,6 +56,8 @@ class Learn:
     """Draws the initial weights and the split."""
     dtype: Literal["float64", "float32"] = "float64"
     """The precision of weights and arithmetic."""
+    tolerance: Annotated[float, tyro.conf.arg(metavar="ERROR")] = 1e-6
+    """The largest error of a smooth function (exp, 1/x, ...); less takes more neurons."""
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("innerloop-learn")
     """Where predictions, model and report are written."""
 

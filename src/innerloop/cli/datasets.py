@@ -4,12 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from innerloop.cli.losses import LossSpec
 from innerloop.cli.partition import partition, partitioned
 from innerloop.cli.tables import Table
 from innerloop.report import Split
 
 DIABETES_TEST, DIGITS_TEST = 89 / 442, 797 / 1797
 PIXEL_SCALE = 8.0
+DIABETES_TARGET = "disease progression"
 DIABETES_NAMES = {
     "bmi": "body mass index, kg/m²",
     "bp": "mean blood pressure, mmHg",
@@ -23,8 +25,9 @@ def diabetes(seed: int) -> Split:
 
     data: Any = load_diabetes(scaled=False)
     features = tuple(DIABETES_NAMES.get(name, name) for name in map(str, data.feature_names))
-    table = Table(features, ("disease progression",), data.data, data.target[:, None])
-    return partitioned(table, test_size=DIABETES_TEST, seed=seed)[0]
+    columns = dict(zip(features, data.data.T, strict=True)) | {DIABETES_TARGET: data.target}
+    table = Table(features, (DIABETES_TARGET,), columns)
+    return partitioned(table, LossSpec("squared"), test_size=DIABETES_TEST, seed=seed)[0]
 
 
 def digits(seed: int) -> Split:

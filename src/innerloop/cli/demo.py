@@ -5,10 +5,11 @@ import time
 
 from innerloop.cli.commands import Demo
 from innerloop.cli.errors import UserError, require_extra
-from innerloop.cli.specs import LossSpec, ModelSpec, OptimizerSpec
+from innerloop.cli.optimizers import parse_optimizer
+from innerloop.cli.specs import ModelSpec
 
-DIABETES = (ModelSpec((16,)), OptimizerSpec(0.2), 50)
-DIGITS = (ModelSpec((32,)), OptimizerSpec(0.2, 0.9, nesterov=True), 40)
+DIABETES = (ModelSpec((16,)), parse_optimizer("sgd:0.2"), 50)
+DIGITS = (ModelSpec((32,)), parse_optimizer("nesterov:0.2,0.9"), 100)
 MORPH = (3, 8)
 
 
@@ -30,7 +31,8 @@ def demo(command: Demo) -> int:
     require_extra("sklearn", "matplotlib")
     from innerloop.cli.datasets import diabetes, digits
     from innerloop.cli.experiment import STAGES, Recipe, experiment, keep, writable
-    from innerloop.cli.printout import printer, score_table
+    from innerloop.cli.losses import LossSpec
+    from innerloop.cli.printout import print_study, printer
     from innerloop.cli.progress import Stages
     from innerloop.cli.yardsticks import scikit_learn
     from innerloop.report import (
@@ -57,7 +59,7 @@ def demo(command: Demo) -> int:
             )
             keep(outcome.model, out / name)
             studies.append(outcome.study)
-            console.print(score_table(outcome.study))
+            print_study(console, outcome.study)
         stage("writing the report")
         results = Results(
             command=shlex.join(["innerloop", "demo", "--seed", str(command.seed)]),

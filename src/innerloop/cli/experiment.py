@@ -10,9 +10,11 @@ import numpy as np
 from jaxtyping import Float
 
 from innerloop.cli.errors import UserError
+from innerloop.cli.losses import LossSpec
 from innerloop.cli.networks import network_learner
+from innerloop.cli.optimizers import OptimizerSpec
 from innerloop.cli.progress import Stages
-from innerloop.cli.specs import LossSpec, ModelSpec, OptimizerSpec
+from innerloop.cli.specs import ModelSpec
 from innerloop.compiler import Compiled, CompileError, compile, save
 from innerloop.learners import run
 from innerloop.prompts import Prompt
@@ -33,6 +35,7 @@ class Recipe:
         steps: How many steps.
         dtype: `float64` or `float32`.
         seed: Draws the initial weights.
+        tolerance: The largest error of a smooth function on its domain.
     """
 
     model: ModelSpec
@@ -41,18 +44,19 @@ class Recipe:
     steps: int
     dtype: Literal["float64", "float32"]
     seed: int
+    tolerance: float = 1e-6
 
     def described(self, d: int, p: int) -> str:
         """The recipe in words, for `d` covariates and `p` targets.
 
         Example:
-            >>> sgd = OptimizerSpec(0.1)
+            >>> sgd = OptimizerSpec("sgd", (("rate", 0.1),))
             >>> Recipe(ModelSpec((4,)), sgd, LossSpec("squared"), 5, "float64", 0).described(3, 1)
             'ReLU network 3-4-1, gradient descent at rate 0.1, squared loss'
         """
         sizes = "-".join(map(str, (d, *self.model.hidden, p)))
         kind = "ReLU network" if self.model.hidden else "linear model"
-        return f"{kind} {sizes}, {self.optimizer.described}, {self.loss} loss"
+        return f"{kind} {sizes}, {self.optimizer.described}, {self.loss.described}"
 
 
 @dataclass(frozen=True)
@@ -102,9 +106,15 @@ def experiment(
     clock.append(time.perf_counter())
     stage(f"{name}: compiling")
     try:
-        model = compile(learner, steps=recipe.steps, like=prompt, dtype=recipe.dtype)
+        model = compile(
+            learner,
+            steps=recipe.steps,
+            like=prompt,
+            tolerance=recipe.tolerance,
+            dtype=recipe.dtype,
+        )
     except CompileError as error:
-        raise UserError(f"{name}: {error}") from error
+        raise UserError(f"{name}: {' '.join(str(error).split())}") from error
     clock.append(time.perf_counter())
     stage(f"{name}: {model.depth} layers, one forward pass")
     transformer = np.asarray(model.iterates(prompt))

@@ -11,7 +11,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, PyTree
 
-from innerloop.cli.specs import LossSpec, ModelSpec, OptimizerSpec
+from innerloop.cli.losses import LossSpec
+from innerloop.cli.optimizers import OptimizerSpec
+from innerloop.cli.specs import ModelSpec
 from innerloop.learners import Learner, learner, squared_error
 
 Parameters = list[dict[str, Float[np.ndarray, "..."]]]
@@ -51,8 +53,10 @@ def network(params: PyTree, x: Float[Array, " d"]) -> Float[Array, " p"]:
 
 def optimizer_of(spec: OptimizerSpec) -> optax.GradientTransformation:
     """The optax optimiser that a specification names."""
-    decay = spec.decay if spec.decay else None
-    return optax.sgd(spec.learning_rate, momentum=decay, nesterov=spec.nesterov)
+    home, _, name = spec.rule.function.rpartition(".")
+    make = getattr(optax.contrib if home == "contrib" else optax, name)
+    (_, rate), *others = spec.given
+    return make(learning_rate=rate, **dict(others), **spec.rule.fixed)
 
 
 def huber_error(
@@ -70,13 +74,41 @@ def huber_error(
     return jnp.sum(0.5 * near**2 + delta * (error - near))
 
 
+def quantile_error(
+    prediction: Float[Array, " p"], y: Float[Array, " p"], *, level: float
+) -> Float[Array, ""]:
+    """The pinball loss, least where a share `level` of the targets lies below the prediction.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> float(quantile_error(jnp.array([3.0]), jnp.array([5.0]), level=0.75))
+        1.5
+    """
+    error = y - prediction
+    return jnp.sum(jnp.maximum(level * error, (level - 1.0) * error))
+
+
 def loss_of(spec: LossSpec) -> Callable[[Array, Array], Array]:
-    """The loss of one example that a specification names, summed over targets."""
+    """The loss of one example that a specification names, summed over targets or classes.
+
+    Classes are one-hot. `hinge` and `sigmoid` hold every class against the rest; under `poisson`
+    the prediction is the logarithm of a rate.
+    """
     match spec.name:
         case "absolute":
             return lambda prediction, y: jnp.sum(jnp.abs(prediction - y))
         case "huber":
-            return lambda prediction, y: huber_error(prediction, y, delta=spec.delta)
+            return lambda prediction, y: huber_error(prediction, y, delta=spec.setting)
+        case "quantile":
+            return lambda prediction, y: quantile_error(prediction, y, level=spec.setting)
+        case "poisson":
+            return lambda prediction, y: jnp.sum(jnp.exp(prediction) - y * prediction)
+        case "softmax":
+            return optax.softmax_cross_entropy
+        case "sigmoid":
+            return lambda prediction, y: jnp.sum(optax.sigmoid_binary_cross_entropy(prediction, y))
+        case "hinge":
+            return lambda prediction, y: jnp.sum(jax.nn.relu(1.0 - (2.0 * y - 1.0) * prediction))
         case _:
             return squared_error
 

@@ -1,19 +1,24 @@
-"""A table split into a training and a test part, standardised on the training part."""
+"""A table split into a training and a test part, encoded as the training part says."""
 
 import numpy as np
 
-from innerloop.cli.errors import UserError
+from innerloop.cli.encoding import covariates
+from innerloop.cli.losses import LossSpec
 from innerloop.cli.tables import Table
+from innerloop.cli.targets import answers
 from innerloop.report import Split
 
 MINIMUM_PART = 2
 
 
-def partitioned(table: Table, *, test_size: float, seed: int) -> tuple[Split, tuple[str, ...]]:
-    """Splits the rows at random and standardises covariates and targets.
+def partitioned(
+    table: Table, loss: LossSpec, *, test_size: float, seed: int
+) -> tuple[Split, tuple[str, ...]]:
+    """Splits the rows at random, and encodes covariates and targets.
 
     Args:
         table: The table.
+        loss: The loss, which says what the targets are.
         test_size: The share of the rows kept for testing.
         seed: Draws the split.
 
@@ -21,43 +26,26 @@ def partitioned(table: Table, *, test_size: float, seed: int) -> tuple[Split, tu
         The split, with the rows' order as `partition` draws it, and remarks for the user.
 
     Raises:
-        UserError: If a target or every covariate is constant in the training part.
+        UserError: If a target or every covariate is constant in the training part, or a column of
+            text has too many levels.
     """
-    test, train = partition(len(table.x), test_size=test_size, seed=seed)
-    x_scale, y_scale = table.x[train].std(0), table.y[train].std(0)
-    if not y_scale.all():
-        raise UserError(
-            f"target {table.targets[int(y_scale.argmin())]!r} is constant in the {len(train)} "
-            "training rows; use more rows or another --seed"
-        )
-    varies = x_scale > 0
-    if not varies.any():
-        raise UserError(
-            f"every covariate is constant in the {len(train)} training rows; "
-            "nothing can be learnt from them"
-        )
-    dropped = [name for name, keep in zip(table.features, varies, strict=True) if not keep]
-    remarks = (
-        (f"Left out, because constant in the training part: {', '.join(dropped)}.",)
-        if dropped
-        else ()
-    )
-    x, x_scale = table.x[:, varies], x_scale[varies]
-    x_shift, y_shift = x[train].mean(0), table.y[train].mean(0)
-    x, y = (x - x_shift) / x_scale, (table.y - y_shift) / y_scale
+    test, train = partition(table.rows, test_size=test_size, seed=seed)
+    inputs, outputs = covariates(table, train), answers(table, train, loss)
     split = Split(
-        x_train=x[train],
-        y_train=y[train],
-        x_test=x[test],
-        y_test=y[test],
-        x_shift=x_shift,
-        x_scale=x_scale,
-        y_shift=y_shift,
-        y_scale=y_scale,
-        features=tuple(name for name, keep in zip(table.features, varies, strict=True) if keep),
-        targets=table.targets,
+        x_train=inputs.x[train],
+        y_train=outputs.y[train],
+        x_test=inputs.x[test],
+        y_test=outputs.y[test],
+        x_shift=inputs.shift,
+        x_scale=inputs.scale,
+        y_shift=outputs.shift,
+        y_scale=outputs.scale,
+        features=inputs.names,
+        targets=outputs.names,
+        classification=loss.rule.targets == "classes",
+        link=loss.rule.link,
     )
-    return split, remarks
+    return split, (*inputs.remarks, *outputs.remarks)
 
 
 def partition(rows: int, *, test_size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,33 +10,33 @@ from innerloop.report import Study
 from innerloop.report.canvas import labelled_steps
 
 PIPED_WIDTH = 140
-COLUMNS = (
-    ("", "step"),
-    ("", "layers"),
-    ("transformer", "train"),
-    ("", "test"),
-    ("direct", "train"),
-    ("", "test"),
-    ("largest", "difference"),
-)
+FIRST, LAST = (("", "step"), ("", "layers")), (("largest", "difference"),)
+SCORES = (("transformer", "train"), ("", "test"), ("direct", "train"), ("", "test"))
+LOG_LOSSES = (("log-loss", "transformer"), ("", "direct"))
 
 
 def score_table(study: Study) -> Group:
     """Scores after selected steps: the transformer's, direct training's and the yardsticks'."""
     sizes = study.sizes
     table = Table(box=None, padding=(0, 1))
-    for above, name in COLUMNS:
+    probable = len(study.direct_log_loss) > 0
+    for above, name in (*FIRST, *SCORES, *(LOG_LOSSES if probable else ()), *LAST):
         table.add_column(f"{above}\n{name}", justify="right")
+    series = (study.transformer_train, study.transformer_test, study.direct_train)
+    series += (study.direct_test,)
+    series += (study.transformer_log_loss, study.direct_log_loss) if probable else ()
     for s in labelled_steps(sizes["steps"]):
         table.add_row(
             f"{s}",
             f"{study.layers[s]}",
-            *(number(scores[s]) for scores in (study.transformer_train, study.transformer_test)),
-            *(number(scores[s]) for scores in (study.direct_train, study.direct_test)),
+            *(number(values[s]) for values in series),
             f"{study.difference[s]:.1e}",
         )
     yardsticks = [
-        Text(f"  {y.name}: training {number(y.train)}, test {number(y.test)}")
+        Text(
+            f"  {y.name}: training {number(y.train)}, test {number(y.test)}"
+            + (f", log-loss {number(y.log_loss)}" if y.log_loss is not None else "")
+        )
         for y in study.yardsticks
     ]
     return Group(
@@ -47,9 +47,19 @@ def score_table(study: Study) -> Group:
         ),
         table,
         *yardsticks,
-        Text(f"  {study.check}"),
-        Text(""),
     )
+
+
+def certificate(study: Study) -> str:
+    """What the model promises, and whether this run kept within it; unwrapped, to be searched."""
+    lines = [*study.certificate.splitlines(), f"on these data: {study.check}"]
+    return "\n".join(["  certificate:", *(f"    {line}" for line in lines), ""])
+
+
+def print_study(console: Console, study: Study) -> None:
+    """Prints the scores and the certificate."""
+    console.print(score_table(study))
+    console.print(certificate(study), markup=False, soft_wrap=True)
 
 
 def number(score: float) -> str:

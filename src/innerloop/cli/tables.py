@@ -1,13 +1,13 @@
-"""A CSV file as numbers, or one line on what is wrong with it."""
+"""A CSV file as columns of numbers and of text, or one line on what is wrong with it."""
 
 import csv
 import difflib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
 
 from innerloop.cli.errors import UserError
 
@@ -17,41 +17,99 @@ MISSING = {"", "na", "n/a", "nan", "null", "none", "?"}
 
 @dataclass(frozen=True)
 class Table:
-    """Covariates and targets of a file, with their column names."""
+    """A file's columns by name: float64 arrays of numbers, or string arrays of text.
+
+    Args:
+        features: The covariates, in the file's order.
+        targets: The columns to predict, in the order given.
+        columns: All of them, one entry a row.
+    """
 
     features: tuple[str, ...]
     targets: tuple[str, ...]
-    x: Float[np.ndarray, "n d"]
-    y: Float[np.ndarray, "n p"]
+    columns: Mapping[str, np.ndarray]
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return len(self.columns[self.targets[0]])
+
+    def is_text(self, name: str) -> bool:
+        """Whether a column holds text."""
+        return self.columns[name].dtype.kind == "U"
 
 
-def read_table(path: Path, targets: tuple[str, ...]) -> Table:
+def read_table(path: Path, targets: tuple[str, ...], categorical: tuple[str, ...] = ()) -> Table:
     """Reads a CSV file with a header line; commas, semicolons or tabs between the columns.
 
     Args:
         path: The file.
         targets: The columns to predict; all others are covariates.
+        categorical: Columns whose numbers are names of categories.
 
     Returns:
-        Its numbers in float64.
+        Its columns.
 
     Raises:
-        UserError: If the file cannot be read, has text, missing or infinite cells, too few rows, a
-            repeated or missing column, no covariates, or a constant target.
+        UserError: If the file cannot be read, has missing or infinite cells, words among numbers,
+            too few rows, a repeated or missing column, no covariates, or a constant target.
     """
     header, lines = _cells(path)
-    _check_columns(path, header, targets)
-    values = _numbers(path, header, lines)
-    is_target = np.array([name in targets for name in header])
-    y = values[:, [header.index(name) for name in targets]]
-    for name, column in zip(targets, y.T, strict=True):
-        if np.ptp(column) == 0:
+    _check_columns(path, header, targets, categorical)
+    columns = {}
+    missing: list[tuple[int, str, str]] = []
+    for j, name in enumerate(header):
+        cells = [(line, row[j].strip()) for line, row in lines]
+        columns[name] = _column(path, name, cells, name in categorical, missing)
+    if missing:
+        line, name, cell = min(missing, key=lambda found: (found[0], header.index(found[1])))
+        what = f"holds {cell!r}" if cell else "is empty"
+        raise UserError(
+            f"{path}, line {line}, column {name!r} {what} ({len({m[0] for m in missing})} of "
+            f"{len(lines)} rows have such a cell); every cell must be a finite number or a word: "
+            "fill it in or remove the row"
+        )
+    for name in targets:
+        if (columns[name] == columns[name][0]).all():
+            value = columns[name][0]
+            shown = repr(str(value)) if columns[name].dtype.kind == "U" else f"{value:g}"
             raise UserError(
-                f"target {name!r} is {column[0]:g} in every row of {path}; there is nothing to "
+                f"target {name!r} is {shown} in every row of {path}; there is nothing to "
                 "learn: choose a column that varies"
             )
-    features = tuple(name for name in header if name not in targets)
-    return Table(features, targets, values[:, ~is_target], y)
+    return Table(tuple(name for name in header if name not in targets), targets, columns)
+
+
+def _column(
+    path: Path,
+    name: str,
+    cells: list[tuple[int, str]],
+    is_category: bool,
+    missing: list[tuple[int, str, str]],
+) -> np.ndarray:
+    """One column as numbers, or as text where no cell is a number; notes its missing cells."""
+    present = [(line, cell) for line, cell in cells if cell.lower() not in MISSING]
+    missing += [(line, name, cell) for line, cell in cells if cell.lower() in MISSING]
+    words = [(line, cell) for line, cell in present if _number(cell) is None]
+    if is_category or (words and len(words) == len(present)):
+        return np.array([cell for _, cell in cells])
+    if words:
+        line, cell = words[0]
+        raise UserError(
+            f"{path}, line {line}, column {name!r} holds {cell!r}, but {len(present) - len(words)} "
+            f"of its {len(cells)} cells are numbers; correct it, or add --categorical "
+            f"{name!r} if all of them are names of categories"
+        )
+    values = np.array([math.nan if (v := _number(cell)) is None else v for _, cell in cells])
+    missing += [(line, name, cell) for line, cell in present if not math.isfinite(float(cell))]
+    return values
+
+
+def _number(cell: str) -> float | None:
+    try:
+        return float(cell)
+    except ValueError:
+        return None
 
 
 def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -87,7 +145,9 @@ def _cells(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
     return header, rows[1:]
 
 
-def _check_columns(path: Path, header: list[str], targets: tuple[str, ...]) -> None:
+def _check_columns(
+    path: Path, header: list[str], targets: tuple[str, ...], categorical: tuple[str, ...]
+) -> None:
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise UserError(
@@ -95,7 +155,7 @@ def _check_columns(path: Path, header: list[str], targets: tuple[str, ...]) -> N
         )
     if not targets:
         raise UserError(f"no target was given; add --target with one of {_names(header)}")
-    for name in targets:
+    for name in (*targets, *categorical):
         if name not in header:
             close = difflib.get_close_matches(name, header, 1)
             hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -109,40 +169,6 @@ def _check_columns(path: Path, header: list[str], targets: tuple[str, ...]) -> N
             f"{path} has no columns besides the target {_names(list(targets))}; "
             "at least one covariate is needed"
         )
-
-
-def _numbers(
-    path: Path, header: list[str], lines: list[tuple[int, list[str]]]
-) -> Float[np.ndarray, "n columns"]:
-    """All cells as finite numbers; text is reported by column, a missing cell by line."""
-    text: dict[str, str] = {}
-    values = np.empty((len(lines), len(header)))
-    missing: tuple[int, str, str] | None = None
-    for i, (line, row) in enumerate(lines):
-        for j, cell in enumerate(row):
-            try:
-                values[i, j] = float(cell)
-            except ValueError:
-                values[i, j] = math.nan
-                if cell.strip().lower() not in MISSING:
-                    text.setdefault(header[j], cell.strip())
-            if missing is None and not math.isfinite(values[i, j]):
-                missing = (line, header[j], cell.strip())
-    if text:
-        name, cell = next(iter(text.items()))
-        raise UserError(
-            f"{path} has text in {_names(list(text))} (the first is {cell!r} in {name!r}); "
-            "only numbers can be learnt from: encode or remove these columns"
-        )
-    if missing is not None:
-        line, name, cell = missing
-        what = f"holds {cell!r}" if cell else "is empty"
-        count = int((~np.isfinite(values)).any(1).sum())
-        raise UserError(
-            f"{path}, line {line}, column {name!r} {what} ({count} of {len(lines)} rows have such "
-            "a cell); every cell must be a finite number: fill it in or remove the row"
-        )
-    return values
 
 
 def _names(names: list[str], most: int = 8) -> str:

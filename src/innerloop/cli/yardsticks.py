@@ -1,6 +1,7 @@
 r"""Other methods on the same split, to hold a score against.
 
-ridge   W = Y^T X (X^T X + I)^-1, on centred data
+ridge      W = Y^T X (X^T X + I)^-1, on centred data
+majority   every row gets the training part's class frequencies
 """
 
 import warnings
@@ -9,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from innerloop.report import Split, Yardstick
+from innerloop.report.links import log_loss
 from innerloop.report.split import accuracy, r_squared
 
 MOST_ITERATIONS = 2000
@@ -24,6 +26,36 @@ def ridge(split: Split) -> Yardstick:
     return Yardstick(
         "ridge regression", float(r_squared(train, y)), float(r_squared(test, split.y_test))
     )
+
+
+def majority(split: Split) -> Yardstick:
+    """The most frequent class for every row, with the classes' frequencies as probabilities."""
+    shares = split.y_train.mean(0)
+    train, test = (np.tile(shares, (len(y), 1)) for y in (split.y_train, split.y_test))
+    name = f"majority class ({split.targets[int(shares.argmax())]})"
+    return _classified(name, train, test, split)
+
+
+def logistic(split: Split) -> Yardstick:
+    """scikit-learn's logistic regression with its usual penalty."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model = LogisticRegression(max_iter=MOST_ITERATIONS)
+        model.fit(split.x_train, split.y_train.argmax(1))
+    train, test = (np.zeros_like(y) for y in (split.y_train, split.y_test))
+    train[:, model.classes_] = model.predict_proba(split.x_train)
+    test[:, model.classes_] = model.predict_proba(split.x_test)
+    return _classified("logistic regression", train, test, split)
+
+
+def _classified(name: str, train: np.ndarray, test: np.ndarray, split: Split) -> Yardstick:
+    """A yardstick from the probabilities it gives to the two parts."""
+    scores = (float(accuracy(train, split.y_train)), float(accuracy(test, split.y_test)))
+    loss = float(log_loss(test, split.y_test)) if split.probabilistic else None
+    return Yardstick(name, *scores, log_loss=loss)
 
 
 def scikit_learn(split: Split, hidden: tuple[int, ...], *, seed: int) -> tuple[Yardstick, ...]:

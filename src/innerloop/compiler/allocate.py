@@ -2,7 +2,7 @@ r"""Where every atom stands in the residual stream, and when it is wiped.
 
 An atom occupies its coordinates from its first write to its last read; the first MLP at or after
 that read subtracts it, and the coordinates are free again, in the same half-layer unless the atom
-is large. The width is the largest number of
+is large. What is read after the last half-layer is never wiped. The width is the largest number of
 coordinates in use at once, never more.
 Axes: `r` residual width, `l` layers of a block.
 """
@@ -76,11 +76,13 @@ def allocate(
     """
     end = len(plan.times) - 1
     born, dies = _lifetimes(plan, fixed, end)
+    read_after = set(plan.output.terms) if plan.output is not None else set()
+    kept = {atom: dies[atom] + int(atom.large or atom in read_after) for atom in born}
     begin = sum(len(places) for places in fixed.values())
     coordinates = dict(fixed)
     free_from: list[int] = []
     order = sorted(born, key=lambda atom: (born[atom], -atom.size, atom.serial))
-    peak = _peak(born, dies, end)
+    peak = _peak(born, kept, end)
     followed: set[Atom] = set()
     holder: dict[int, Atom] = {}
     for atom in order:
@@ -92,7 +94,7 @@ def allocate(
                 free_from.append(ALWAYS)
             if k in holder:
                 followed.add(holder[k])
-            holder[k], free_from[k] = atom, dies[atom] + int(atom.large)
+            holder[k], free_from[k] = atom, kept[atom]
         coordinates[atom] = np.asarray(places) + begin
     rows = [list(row) for row in plan.times]
     for atom in order:
@@ -135,11 +137,11 @@ def _lifetimes(
     return born, {atom: min(time | 1, end) for atom, time in last.items()}
 
 
-def _peak(born: dict[Atom, int], dies: dict[Atom, int], end: int) -> int:
-    """The largest number of coordinates in use at once."""
+def _peak(born: dict[Atom, int], kept: dict[Atom, int], end: int) -> int:
+    """The largest number of coordinates in use at once; an atom is `kept` until then."""
     live = np.zeros(end + 2, int)
     for atom, start in born.items():
-        live[start : max(dies[atom] + int(atom.large), start + 1)] += atom.size
+        live[start : max(kept[atom], start + 1)] += atom.size
     return int(live.max(initial=0))
 
 

@@ -110,7 +110,7 @@ def compile(
     target = _Target(attention, mlp, tie, dtype)
     with jax.enable_x64(True):
         programs = lower(trace(learner, like), steps)
-        if optimize == "depth":
+        if optimize == "depth" and steps > 0:
             programs = dual(programs)
         refused = [] if kind == "linear" else unsupported(programs.operations, kind)
         if refused:

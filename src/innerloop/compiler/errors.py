@@ -40,8 +40,8 @@ class CompileError(ValueError):
 
 
 class Refused(Exception):
-    """Raised inside a lowering rule; the driver adds the operation and its place."""
+    """Raised inside a lowering rule; the driver adds the operation and, if not given, its place."""
 
-    def __init__(self, reason: str, instead: str):
-        self.reason, self.instead = reason, instead
+    def __init__(self, reason: str, instead: str, source: str = ""):
+        self.reason, self.instead, self.source = reason, instead, source
         super().__init__(reason)

@@ -146,7 +146,8 @@ def _crossings(f: Piecewise, g: Piecewise) -> list[float]:
 _NEAR, _FAR = 1e-11, 1e-3
 _LINEAR = {"add", "sub", "add_any"}
 _TURNING = {"abs", "sign"}
-_ORDERED = {"max", "min", "lt", "le", "gt", "ge", "eq", "ne"}
+_COMPARED = {"lt", "le", "gt", "ge", "eq", "ne"}
+_ORDERED = {"max", "min", *_COMPARED}
 
 
 def piecewise_result(
@@ -305,6 +306,8 @@ class Function:
         settings: str = "",
     ) -> "Function":
         """An elementwise operation on functions of the same variable; `settings` tell it apart."""
+        if name in _COMPARED:
+            inputs = _without_roots(inputs)
         exact = [f.pieces for f in inputs if f.pieces is not None]
         pieces = piecewise_result(name, evaluate, exact) if len(exact) == len(inputs) else None
         if pieces is not None:
@@ -320,6 +323,28 @@ class Function:
             (name, settings, *(f.key for f in inputs)),
             _polynomial(name, inputs, settings),
         )
+
+
+def _without_roots(inputs: Sequence[Function]) -> Sequence[Function]:
+    """`sqrt(u) <= c` as `u <= c^2` for `u` a line and `c >= 0`, which is exact also at zero."""
+    one, two = inputs
+    for root, other in ((one, two), (two, one)):
+        under, bound = _under_root(root), other.pieces
+        if under is not None and bound is not None and bound.is_affine and not bound.slopes[0]:
+            if (c := bound.intercepts[0]) >= 0:
+                pair = (Function.exact(under), Function.affine(0.0, c**2))
+                return pair if root is one else pair[::-1]
+    return inputs
+
+
+def _under_root(function: Function) -> Piecewise | None:
+    """The line of which a function is the square root."""
+    match function.key:
+        case ("sqrt", str(), Piecewise(knots=()) as line):
+            return line
+        case ("copy" | "convert_element_type" | "stop_gradient", str(), ("sqrt", str(), inner)):
+            return inner if isinstance(inner, Piecewise) and inner.is_affine else None
+    return None
 
 
 def _polynomial(name: str, inputs: Sequence[Function], settings: str) -> tuple[float, ...] | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from innerloop.compiler.errors import CompileError
+from innerloop.compiler.counts import COUNTED
+from innerloop.compiler.errors import CompileError, Refusal
 from innerloop.compiler.forms import Atom, Form
 from innerloop.compiler.graph import Flags, Graph, Operation, Program
 from innerloop.compiler.lower import Lowering
@@ -17,7 +18,7 @@ from innerloop.compiler.lower.shared import Context, NeedsRegisters
 from innerloop.compiler.shifts import shift_cancels
 from innerloop.compiler.states import State, place_state
 from innerloop.compiler.trace import Leaf, Traced
-from innerloop.compiler.values import Local, Unknown, Value, canonical, is_local
+from innerloop.compiler.values import Local, Unknown, Value, canonical, is_counted, is_local
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def lower(traced: Traced, steps: int) -> Programs:
 def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
     x, y = Atom("x", "data", traced.d), Atom("y", "data", traced.p)
     given: list[Value] = [Local(Form.of(x), (traced.d,)), Local(Form.of(y), (traced.p,))]
-    start = Lowering(Context(Graph(flags), steps))
+    start = Lowering(Context(Graph(flags), steps), traced.twins)
     begun = start.run(traced.init, given)
     for leaf in traced.shared:
         rows = canonical(leaf.shape)[0]
@@ -70,14 +71,16 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
     state = place_state(traced, begun[: len(traced.shared)], steps, flags, x, y)
 
     cancels = shift_cancels(traced)
-    step = Lowering(Context(Graph(flags), steps, shift_cancels=cancels))
+    step = Lowering(Context(Graph(flags), steps, shift_cancels=cancels), traced.twins)
     leaves = (*traced.shared, *traced.local)
     after = step.run(traced.step, [*state.values(leaves), *given])
     clocks = step.context.clocks
-    read = Lowering(Context(Graph(flags), steps, shift_cancels=cancels))
+    read = Lowering(Context(Graph(flags), steps, shift_cancels=cancels), traced.twins)
     prediction = read.run(traced.predict, [*state.values(leaves, last=True), given[0]])[0]
 
     refusals = [r for lowering in (start, step, read) for r in lowering.refusals]
+    parts = (("init", begun), ("step", after), ("predict", [prediction]))
+    refusals += [Refusal(part, "", *COUNTED) for part, out in parts if any(map(is_counted, out))]
     if refusals:
         raise CompileError(refusals, sum(lowering.total for lowering in (start, step, read)))
 
@@ -86,14 +89,26 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
         writes[clock] = Form.of(clock) + flags.constant(clock.tokens, [1.0])
     output = as_local(prediction, (traced.p,), read.context)
     begins = _new_state(state, leaves, begun, start.context)
-    computed = [tuple(lowering.context.graph.operations) for lowering in (start, step, read)]
+    init = Program("init", tuple(start.context.graph.operations), begins).needed()
+    change = Program("step", tuple(step.context.graph.operations), writes).needed()
+    if not any(p.operations for p in (init, *([change] if steps else []))) and not (
+        read.context.graph.operations
+    ):
+        output = _through_neurons(output, read.context)
+    read_out = Program("read-out", tuple(read.context.graph.operations), {}, output).needed()
     return Programs(
-        Program("init", computed[0], begins).needed(),
-        Program("step", computed[1], writes).needed(),
-        Program("read-out", computed[2], {}, output).needed(),
+        init,
+        change,
+        read_out,
         state,
         tuple(clocks.values()),
     )
+
+
+def _through_neurons(form: Form, context: Context) -> Form:
+    """`u` times one: a transformer has a layer even where a learner needs none."""
+    ones = context.flags.constant("data", np.ones(form.size))
+    return Form.of(context.graph.product(form, ones, source=""))
 
 
 def _new_state(

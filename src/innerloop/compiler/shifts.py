@@ -13,7 +13,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 from jaxtyping import Array
 
 from innerloop.collectives import bodies_of, inner_jaxpr
-from innerloop.compiler.lower.reduction import AXIS_SIZE
+from innerloop.compiler.counts import AXIS_SIZE
 from innerloop.compiler.trace import Traced
 
 _SHIFTS = (0.37, -1.21)

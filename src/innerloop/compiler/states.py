@@ -24,6 +24,7 @@ from innerloop.compiler.values import (
     Unknown,
     Value,
     canonical,
+    is_counted,
     size,
 )
 
@@ -102,13 +103,16 @@ def _followed(traced: Traced, start: Sequence[Value], steps: int) -> list[np.nda
     rest: list[Value] = [Unknown() for _ in traced.step.jaxpr.invars[count:]]
 
     def after(state: list[Value]) -> list[Value]:
-        lowering = Lowering(Context(Graph(Flags(1)), steps))
+        lowering = Lowering(Context(Graph(Flags(1)), steps), traced.twins)
         return lowering.run(traced.step, [*state, *rest])[:count]
 
-    known = [isinstance(value, Static) for value in start]
+    known = [isinstance(value, Static) and not is_counted(value) for value in start]
     while True:
         state = [v if ok else Unknown() for v, ok in zip(start, known, strict=True)]
-        kept = [ok and isinstance(v, Static) for ok, v in zip(known, after(state), strict=True)]
+        kept = [
+            ok and isinstance(v, Static) and not is_counted(v)
+            for ok, v in zip(known, after(state), strict=True)
+        ]
         if kept == known:
             break
         known = kept

@@ -4,14 +4,15 @@ Axes: `d` covariates, `p` targets.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr
 from jaxtyping import PyTree
 
-from innerloop.compiler.lower.reduction import AXIS_SIZE
+from innerloop.compiler.counts import AXIS_SIZE, OTHER_SIZE, Twins, twins_of
+from innerloop.compiler.errors import CompileError, Refusal, Refused
 from innerloop.learners import Learner
 from innerloop.prompts import Prompt
 from innerloop.tokens import CONTEXT
@@ -37,6 +38,7 @@ class Traced:
         local: The leaves of the local state.
         d: Covariates.
         p: Targets.
+        twins: The constants that depend on the number of context examples.
     """
 
     init: ClosedJaxpr
@@ -46,37 +48,73 @@ class Traced:
     local: tuple[Leaf, ...]
     d: int
     p: int
+    twins: Twins = field(default_factory=dict)
 
 
 def trace(learner: Learner, like: Prompt) -> Traced:
     """Traces a learner on one token of a prompt, in float64.
 
     Raises:
+        CompileError: If shared state has more than two axes, or if the shapes or operations depend
+            on the number of context examples.
         ValueError: If a step changes the structure or a shape of the state, or if a prediction is
             not a vector of the prompt's number of targets.
     """
     x, y = jnp.zeros(like.d, jnp.float64), jnp.zeros(like.p, jnp.float64)
-    init, state = _traced(learner.init, x, y)
+    twins: Twins = {}
+    init, state = _traced("init", learner.init, twins, x, y)
     shared, local = state
-    step, after = _traced(learner.step, shared, local, x, y)
+    _refuse_tensors(shared)
+    step, after = _traced("step", learner.step, twins, shared, local, x, y)
     before_shapes, after_shapes = _described(state), _described(after)
     if before_shapes != after_shapes:
         raise ValueError(
             "a step must return the state as it received it; "
             f"init gave {before_shapes}, a step gave {after_shapes}."
         )
-    predict, prediction = _traced(learner.predict, shared, local, x)
+    predict, prediction = _traced("predict", learner.predict, twins, shared, local, x)
     if getattr(prediction, "shape", None) != (like.p,):
         raise ValueError(
             f"predict must return one vector of shape ({like.p},), the prompt's number of targets; "
             f"it returned {_described(prediction)}."
         )
-    return Traced(init, step, predict, _leaves(shared), _leaves(local), like.d, like.p)
+    leaves = (_leaves(shared), _leaves(local))
+    return Traced(init, step, predict, *leaves, like.d, like.p, twins)
 
 
-def _traced(function: Callable, *arguments: PyTree) -> tuple[ClosedJaxpr, PyTree]:
-    make = jax.make_jaxpr(function, axis_env=[(CONTEXT, AXIS_SIZE)], return_shape=True)
-    return make(*arguments)
+def _traced(
+    name: str, function: Callable, twins: Twins, *arguments: PyTree
+) -> tuple[ClosedJaxpr, PyTree]:
+    """One part of a learner; adds to `twins` what depends on the number of context examples."""
+    traces = []
+    for size in (AXIS_SIZE, OTHER_SIZE):
+        make = jax.make_jaxpr(function, axis_env=[(CONTEXT, size)], return_shape=True)
+        traces.append(make(*arguments))
+    (closed, out), (other, _) = traces
+    try:
+        twins |= twins_of(closed, other)
+    except Refused as refused:
+        refusal = Refusal(name, refused.source, refused.reason, refused.instead)
+        raise CompileError([refusal], len(closed.jaxpr.eqns)) from None
+    return closed, out
+
+
+def _refuse_tensors(shared: PyTree) -> None:
+    """Shared state has a place on the registers as scalars, vectors and matrices."""
+    leaves = jax.tree_util.tree_leaves_with_path(shared)
+    refusals = [
+        Refusal(
+            "init",
+            "",
+            f"the shared state{jax.tree_util.keystr(path)} of shape {value.shape} has more than "
+            "two axes; a register holds one row of a matrix.",
+            "Keep it as several matrices, or reshaped to one.",
+        )
+        for path, value in leaves
+        if value.ndim > 2
+    ]
+    if refusals:
+        raise CompileError(refusals, len(leaves))
 
 
 def _described(tree: PyTree) -> dict[str, str]:

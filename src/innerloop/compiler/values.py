@@ -26,10 +26,18 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Static:
-    """A value that no prompt changes; `varying` ones have a leading axis of steps."""
+    """A value that no prompt changes; `varying` ones have a leading axis of steps.
+
+    Args:
+        array: The value.
+        varying: Whether it has a leading axis of steps.
+        twin: What it would be with another number of context examples, if that differs. No weight
+            may depend on such a value; it may only turn a sum over the context into a mean.
+    """
 
     array: np.ndarray
     varying: bool = False
+    twin: np.ndarray | None = None
 
     @property
     def shape(self) -> Shape:
@@ -150,6 +158,11 @@ def canonical(shape: Shape) -> tuple[int, int]:
 def size(shape: Shape) -> int:
     """Number of entries."""
     return math.prod(shape)
+
+
+def is_counted(value: Value) -> bool:
+    """Whether it is a constant that depends on the number of context examples."""
+    return isinstance(value, Static) and value.twin is not None
 
 
 def is_local(value: Value) -> bool:

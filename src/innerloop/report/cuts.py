@@ -15,6 +15,9 @@ IMAGES = 7
 def covariate_cut(split: Split, *, points: int = 81) -> Cut:
     """The covariate most correlated with the first target, over its range; the others at the mean.
 
+    Of classes, any counts. Covariates of two values, such as one-hot ones, are taken only where
+    there are no others.
+
     Args:
         split: The data set.
         points: How many points.
@@ -22,8 +25,12 @@ def covariate_cut(split: Split, *, points: int = 81) -> Cut:
     Returns:
         A cut with the training rows beside it, in original units.
     """
-    x, y = split.x_train - split.x_train.mean(0), split.y_train[:, 0] - split.y_train[:, 0].mean()
-    k = int(np.argmax(np.abs(x.T @ y) / np.maximum(np.linalg.norm(x, axis=0), 1e-30)))
+    y = split.y_train if split.classification else split.y_train[:, :1]
+    x, y = split.x_train - split.x_train.mean(0), y - y.mean(0)
+    spread = np.linalg.norm(x, axis=0)[:, None] * np.linalg.norm(y, axis=0)
+    strength = (np.abs(x.T @ y) / np.maximum(spread, 1e-30)).max(1)
+    many = np.array([len(np.unique(column)) > 2 for column in split.x_train.T])
+    k = int(np.argmax(np.where(many, strength, strength - 2.0)))
     inputs = np.tile(split.x_train.mean(0), (points, 1))
     inputs[:, k] = np.linspace(split.x_train[:, k].min(), split.x_train[:, k].max(), points)
     return Cut(
@@ -33,7 +40,7 @@ def covariate_cut(split: Split, *, points: int = 81) -> Cut:
         outputs=tuple(range(min(split.y_train.shape[1], MOST_OUTPUTS))),
         images=np.zeros((0, 0, 0)),
         at=split.x_train[:, k] * split.x_scale[k] + split.x_shift[k],
-        values=split.restored(split.y_train),
+        values=split.observed(split.y_train),
     )
 
 

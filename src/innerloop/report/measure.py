@@ -75,6 +75,8 @@ def study(
         transformer_test=transformer_test,
         direct_train=direct_train,
         direct_test=direct_test,
+        transformer_log_loss=split.test_log_losses(runs.transformer),
+        direct_log_loss=split.test_log_losses(runs.direct),
         difference=np.abs(runs.transformer - runs.direct).max((1, 2)),
         yardsticks=yardsticks,
         cut=cut,

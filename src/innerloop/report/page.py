@@ -120,20 +120,26 @@ def _facts(study: Study) -> str:
 
 
 def _score_table(study: Study) -> str:
-    header = ("step", "layers", "transformer: train", "test", "direct: train", "test", "difference")
-    head = "".join(f'<th class="number">{name}</th>' for name in header)
+    probable = len(study.direct_log_loss) > 0
+    header = ("step", "layers", "transformer: train", "test", "direct: train", "test")
+    header += ("log-loss: transformer", "direct") if probable else ()
+    head = "".join(f'<th class="number">{name}</th>' for name in (*header, "difference"))
+    series = (study.transformer_train, study.transformer_test, study.direct_train)
+    series += (study.direct_test,)
+    series += (study.transformer_log_loss, study.direct_log_loss) if probable else ()
     rows = []
     for s in labelled_steps(study.sizes["steps"]):
         cells = (
             f"{s}",
             f"{study.layers[s]}",
-            *(f"{scores[s]:.4f}" for scores in (study.transformer_train, study.transformer_test)),
-            *(f"{scores[s]:.4f}" for scores in (study.direct_train, study.direct_test)),
+            *(f"{values[s]:.4f}" for values in series),
             f"{study.difference[s]:.1e}",
         )
         rows.append("".join(f'<td class="number">{cell}</td>' for cell in cells))
     for yardstick in study.yardsticks:
         cells = (f"{yardstick.train:.4f}", f"{yardstick.test:.4f}")
+        if probable:
+            cells += ("", "" if yardstick.log_loss is None else f"{yardstick.log_loss:.4f}")
         numbers = "".join(f'<td class="number">{cell}</td>' for cell in cells)
         rows.append(f'<td colspan="4">{escape(yardstick.name)}</td>{numbers}<td></td>')
     body = "".join(f"<tr>{row}</tr>" for row in rows)

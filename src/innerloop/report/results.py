@@ -11,11 +11,19 @@ from jaxtyping import Float, Int
 
 @dataclass(frozen=True)
 class Yardstick:
-    """The scores of another method on the same split."""
+    """The scores of another method on the same split.
+
+    Args:
+        name: The method.
+        train: Its score on the training rows.
+        test: Its score on the test rows.
+        log_loss: Its log-loss on the test rows, where it gives class probabilities.
+    """
 
     name: str
     train: float
     test: float
+    log_loss: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,9 @@ class Study:
         transformer_test: Its test score.
         direct_train: Training score of every iterate of `il.run`.
         direct_test: Its test score.
+        transformer_log_loss: Log-loss on the test rows of every iterate read from the residual
+            stream; of no length where predictions are no class probabilities.
+        direct_log_loss: That of every iterate of `il.run`.
         difference: The largest difference between the two at any query, in the model's units.
         yardsticks: Other methods on the same split.
         cut: Where the learnt function is drawn.
@@ -111,6 +122,8 @@ class Study:
     transformer_test: Float[np.ndarray, " s"]
     direct_train: Float[np.ndarray, " s"]
     direct_test: Float[np.ndarray, " s"]
+    transformer_log_loss: Float[np.ndarray, " s_or_0"]
+    direct_log_loss: Float[np.ndarray, " s_or_0"]
     difference: Float[np.ndarray, " s"]
     yardsticks: tuple[Yardstick, ...]
     cut: Cut

@@ -63,7 +63,9 @@ def _draw_curves(axes, study: Study, output: int) -> None:
             color=QUIET if step == 0 else colours[step],
             fontweight="bold" if step == last else "normal",
         )
-    what = "score of class " if study.score == "accuracy" else ""
+    what = ""
+    if study.score == "accuracy":
+        what = "probability of " if len(study.direct_log_loss) else "score of class "
     axes.set_title(f"{what}{study.targets[output]}")
     axes.margins(x=0.0)
 

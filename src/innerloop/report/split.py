@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from innerloop.prompts import Prompt
+from innerloop.report.links import PROBABILITIES, Link, linked, log_loss
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Split:
         features: Names of the covariates.
         targets: Names of the targets, or of the classes.
         classification: Whether the targets are classes, one-hot.
+        link: From the network's outputs to answers.
     """
 
     x_train: Float[np.ndarray, "n d"]
@@ -42,6 +44,7 @@ class Split:
     features: tuple[str, ...]
     targets: tuple[str, ...]
     classification: bool = False
+    link: Link = "identity"
 
     @property
     def n(self) -> int:
@@ -62,18 +65,37 @@ class Split:
             self.x_train, self.y_train, np.concatenate([self.x_train, self.x_test, further])
         )
 
-    def restored(self, predictions: Float[np.ndarray, "*s p"]) -> Float[np.ndarray, "*s p"]:
-        """Predictions in the targets' original units."""
-        return predictions * self.y_scale + self.y_shift
+    def restored(self, outputs: Float[np.ndarray, "*s p"]) -> Float[np.ndarray, "*s p"]:
+        """What the network's outputs say in the targets' original units."""
+        return linked(outputs, self.link) * self.y_scale + self.y_shift
+
+    def observed(self, y: Float[np.ndarray, "*s p"]) -> Float[np.ndarray, "*s p"]:
+        """Targets in their original units."""
+        return y * self.y_scale + self.y_shift
+
+    @property
+    def probabilistic(self) -> bool:
+        """Whether the answers are class probabilities."""
+        return self.link in PROBABILITIES
 
     def scores(
-        self, predictions: Float[np.ndarray, "s queries p"]
+        self, outputs: Float[np.ndarray, "s queries p"]
     ) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
-        """Training and test scores of predictions at the queries of `prompt`."""
+        """Training and test scores of the network's outputs at the queries of `prompt`."""
         measure = accuracy if self.classification else r_squared
         n, m = self.n, self.m
-        train = measure(predictions[:, :n], self.y_train)
-        return train, measure(predictions[:, n : n + m], self.y_test)
+        answers = linked(outputs, self.link)
+        train = measure(answers[:, :n], self.y_train)
+        return train, measure(answers[:, n : n + m], self.y_test)
+
+    def test_log_losses(
+        self, outputs: Float[np.ndarray, "s queries p"]
+    ) -> Float[np.ndarray, " s_or_0"]:
+        """Log-loss on the test rows; of no length where the answers are no probabilities."""
+        if not self.probabilistic:
+            return np.zeros(0)
+        answers = linked(outputs[:, self.n : self.n + self.m], self.link)
+        return log_loss(answers, self.y_test)
 
 
 def r_squared(

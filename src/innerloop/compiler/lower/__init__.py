@@ -11,7 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-from innerloop.collectives import inner_jaxpr
+from innerloop.collectives import COLLECTIVES, bodies_of, inner_jaxpr
+from innerloop.compiler.counts import (
+    COUNTED,
+    Twins,
+    multiple_of_count,
+    multiple_of_inverse,
+    number,
+)
 from innerloop.compiler.errors import Refusal, Refused
 from innerloop.compiler.forms import eye, matrix
 from innerloop.compiler.lower.contraction import lower_dot
@@ -24,9 +31,9 @@ from innerloop.compiler.lower.elementwise import (
 )
 from innerloop.compiler.lower.extremes import lower_extreme
 from innerloop.compiler.lower.layout import settle
+from innerloop.compiler.lower.products import scaled
 from innerloop.compiler.lower.reduction import (
     divided_by_count,
-    is_axis_size,
     lower_attend,
     lower_sum,
 )
@@ -44,7 +51,15 @@ from innerloop.compiler.lower.structure import (
     summed,
 )
 from innerloop.compiler.sources import source_of
-from innerloop.compiler.values import Local, Shared, Static, Unknown, Value, canonical
+from innerloop.compiler.values import (
+    Local,
+    Shared,
+    Static,
+    Unknown,
+    Value,
+    canonical,
+    is_counted,
+)
 
 Rule = Callable[[object, list[Value], Context], list[Value]]
 _ARITHMETIC = (
@@ -98,6 +113,14 @@ RULES: dict[str, Rule] = {
     "reduce_min": lower_extreme,
 }
 
+MOST_OPERATIONS = 20_000
+"""The most operations of a loop; so many take about a minute."""
+_BETWEEN_TOKENS = (*COLLECTIVES, "axis_index")
+_RANDOM = ("random", "threefry", "rng")
+_BY_CHANCE = (
+    "it draws random numbers, and weights draw none: they are the same in every forward pass.",
+    "Draw them before, and pass them as params or as columns of x.",
+)
 _INSTEAD = {
     "while": (
         "it repeats for as long as the data says.",
@@ -131,9 +154,11 @@ class Lowering:
         refusals: One for each operation without a lowering.
         total: How many operations were met.
         called_from: The line that called the function being walked, for code without its own.
+        twins: The constants that depend on the number of context examples.
     """
 
     context: Context
+    twins: Twins = field(default_factory=dict)
     refusals: list[Refusal] = field(default_factory=list)
     total: int = 0
     called_from: str = ""
@@ -141,13 +166,15 @@ class Lowering:
     def run(self, closed: ClosedJaxpr, inputs: Sequence[Value]) -> list[Value]:
         """The values of a jaxpr's outputs."""
         values: dict = {
-            var: Static(np.asarray(const))
+            var: Static(number(const), twin=self.twins.get(id(var)))
             for var, const in zip(closed.jaxpr.constvars, closed.consts, strict=True)
         }
         values.update(zip(closed.jaxpr.invars, inputs, strict=True))
 
         def read(atom) -> Value:
-            return Static(np.asarray(atom.val)) if isinstance(atom, Literal) else values[atom]
+            if not isinstance(atom, Literal):
+                return values[atom]
+            return Static(np.asarray(atom.val), twin=self.twins.get(id(atom)))
 
         for eqn in closed.jaxpr.eqns:
             values.update(
@@ -163,22 +190,28 @@ class Lowering:
             return values
         name = eqn.primitive.name
         if name == "scan":
-            return self._unrolled(eqn, inputs)
+            return self._unrolled(eqn, inputs) if self._affords(eqn) else _unknown(eqn)
         self.total += 1
         source = source_of(eqn) or self.called_from
         self.context.source = source
         try:
             if any(isinstance(value, Unknown) for value in inputs):
-                return [Unknown(var.aval.shape) for var in eqn.outvars]
-            if all(isinstance(v, Static) for v in inputs) and name not in ("psum", "attend"):
+                return _unknown(eqn)
+            if name.startswith(_RANDOM):
+                raise Refused(*_BY_CHANCE)
+            if all(isinstance(v, Static) for v in inputs) and name not in _BETWEEN_TOKENS:
                 return self._constant(eqn, inputs)
             return self._by_rule(eqn, inputs)
         except Refused as refused:
             self.refusals.append(Refusal(name, source, refused.reason, refused.instead))
-            return [Unknown(var.aval.shape) for var in eqn.outvars]
+            return _unknown(eqn)
 
     def _by_rule(self, eqn, inputs: list[Value]) -> list[Value]:
         name = eqn.primitive.name
+        if name == "psum":
+            return RULES[name](eqn, inputs, self.context)
+        if any(is_counted(value) for value in inputs):
+            return [self._mean(name, inputs)]
         if name == "cond" and isinstance(inputs[0], Static) and not inputs[0].varying:
             return self.run(eqn.params["branches"][int(inputs[0].array)], inputs[1:])
         if name == "cond" and isinstance(inputs[0], Static) and len(eqn.params["branches"]) == 2:
@@ -187,18 +220,6 @@ class Lowering:
                 chosen(inputs[0], *pair, var.aval.shape, self.context)
                 for pair, var in zip(zip(no, yes, strict=True), eqn.outvars, strict=True)
             ]
-        counted = [is_axis_size(value) for value in inputs]
-        if any(counted):
-            mean = divided_by_count(inputs[0]) if name == "div" and counted[1] else None
-            if mean is None:
-                raise Refused(
-                    "it uses the number of context examples as a number, and weights must not "
-                    "depend on it.",
-                    "Use jax.lax.pmean, or divide a psum by the axis size at once.",
-                )
-            return [mean]
-        if name.startswith(("random", "threefry", "rng")):
-            raise Refused("it draws random numbers.", "Draw them before and pass them as params.")
         if name not in RULES:
             reason, instead = _INSTEAD.get(
                 name,
@@ -210,16 +231,56 @@ class Lowering:
             raise Refused(reason, instead)
         return RULES[name](eqn, inputs, self.context)
 
+    def _mean(self, name: str, inputs: list[Value]) -> Value:
+        """A sum over the context, divided by a multiple of its number or times its inverse."""
+        pairs = [inputs] if name == "div" else [inputs, inputs[::-1]] if name == "mul" else []
+        for value, count in pairs:
+            if isinstance(count, Static) and not count.varying:
+                constant = (count.array, count.twin)
+                times = multiple_of_inverse(*constant) if name == "mul" else None
+                divisor = multiple_of_count(*constant) if name == "div" else None
+                factor = times or (1.0 / divisor if divisor else None)
+                mean = divided_by_count(value) if factor else None
+                if mean is not None:
+                    return scaled(mean, np.asarray(factor), value.shape, self.context)
+        raise Refused(*COUNTED)
+
     def _constant(self, eqn, inputs: list[Value]) -> list[Value]:
         """An equation that no prompt changes, evaluated at once, or step by step."""
         statics = [value for value in inputs if isinstance(value, Static)]
+        values = self._tabulated(eqn, statics, [value.array for value in statics])
+        if all(value.twin is None for value in statics):
+            return [*values]
+        arrays = [value.array if value.twin is None else value.twin for value in statics]
+        others = self._tabulated(eqn, statics, arrays)
+        return [_with_twin(one, two) for one, two in zip(values, others, strict=True)]
+
+    def _tabulated(self, eqn, statics: list[Static], arrays: list[np.ndarray]) -> list[Static]:
         if not any(value.varying for value in statics):
-            return [Static(array) for array in _evaluated(eqn, [v.array for v in statics])]
+            return [Static(array) for array in _evaluated(eqn, arrays)]
+        pairs = list(zip(statics, arrays, strict=True))
         rows = [
-            _evaluated(eqn, [np.asarray(v.array[t]) if v.varying else v.array for v in statics])
+            _evaluated(eqn, [np.asarray(a[t]) if v.varying else a for v, a in pairs])
             for t in range(self.context.steps)
         ]
         return [step_values(np.stack(column)) for column in zip(*rows, strict=True)]
+
+    def _affords(self, eqn) -> bool:
+        """Whether a loop can be written out; refuses it where that would take too long."""
+        operations = _written_out(eqn)
+        if operations <= MOST_OPERATIONS:
+            return True
+        self.total += 1
+        reason = (
+            f"written out it has {operations:,} operations, each of which needs a place in a "
+            f"layer, and at most {MOST_OPERATIONS:,} are taken on."
+        )
+        instead = (
+            "Make each repetition a step of the learner, whose layers are looped, or repeat less "
+            "often."
+        )
+        self.refusals.append(Refusal("scan", source_of(eqn) or self.called_from, reason, instead))
+        return False
 
     def _unrolled(self, eqn, inputs: list[Value]) -> list[Value]:
         """A loop with a fixed number of repetitions, written out."""
@@ -243,10 +304,31 @@ class Lowering:
         return [*state, *collected]
 
     def _entry(self, value: Value, k: int) -> Value:
-        if isinstance(value, Unknown):
+        if is_counted(value):
+            self.refusals.append(Refusal("scan", self.context.source, *COUNTED))
+        if isinstance(value, Unknown) or is_counted(value):
             return Unknown(value.shape[1:])
         positions = np.arange(np.prod(value.shape, dtype=int)).reshape(value.shape)
         return moved(value, positions[k], self.context)
+
+
+def _unknown(eqn) -> list[Value]:
+    return [Unknown(var.aval.shape) for var in eqn.outvars]
+
+
+def _written_out(eqn) -> int:
+    """How many operations an equation is, loops of fixed length written out."""
+    inside = sum(_written_out(inner) for body in bodies_of(eqn) for inner in body.eqns)
+    return max(inside, 1) * (eqn.params["length"] if eqn.primitive.name == "scan" else 1)
+
+
+def _with_twin(one: Static, other: Static) -> Static:
+    """A constant that knows its value for another number of context examples, if it differs."""
+    a, b = one.array, other.array
+    if np.array_equal(a, b, equal_nan=a.dtype.kind == "f" and b.dtype.kind == "f"):
+        return one
+    a, b = np.broadcast_arrays(a, b)
+    return Static(a, one.varying or other.varying, b)
 
 
 def _evaluated(eqn, arrays: list[np.ndarray]) -> list[np.ndarray]:

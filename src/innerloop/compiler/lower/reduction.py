@@ -1,11 +1,12 @@
 r"""What crosses tokens: sums and means over the context, and attention.
 
-The axis size never reaches the weights. The trace is made with a large prime as its size; a sum
-divided by that prime is a head that averages, and any other use of the prime is refused.
+The axis size never reaches the weights. A sum divided by a multiple of it is a head that averages,
+and any other use of it is refused.
 """
 
 import numpy as np
 
+from innerloop.compiler.counts import AXIS_SIZE, OTHER_SIZE
 from innerloop.compiler.errors import Refused
 from innerloop.compiler.forms import Form, eye
 from innerloop.compiler.lower.layout import as_local
@@ -23,9 +24,6 @@ from innerloop.compiler.values import (
     is_local,
 )
 
-AXIS_SIZE = 1000003
-"""The size of the context axis while tracing; a prime, so that it is recognised."""
-
 
 def lower_sum(eqn, inputs: list[Value], context: Context) -> list[Value]:
     """`psum` over the context, of each operand; nothing is computed until something reads it."""
@@ -37,7 +35,9 @@ def lower_sum(eqn, inputs: list[Value], context: Context) -> list[Value]:
 def _summed_over_context(value: Value, context: Context) -> Value:
     if not is_local(value):
         if isinstance(value, Static) and not value.varying:
-            return Static(np.asarray(np.asarray(value.array, float) * AXIS_SIZE))
+            twin = value.array if value.twin is None else value.twin
+            many, few = (np.asarray(a, float) for a in (value.array, twin))
+            return Static(many * AXIS_SIZE, twin=few * OTHER_SIZE) if many.any() else value
         raise Refused(
             "a sum over the context of something all tokens share is a multiple of their number.",
             "Take jax.lax.pmean instead, or leave the reduction out.",
@@ -92,12 +92,3 @@ def lower_attend(eqn, inputs: list[Value], context: Context) -> list[Value]:
         source=context.source,
     )
     return [Local(Form.of(atom), inputs[2].shape)]
-
-
-def is_axis_size(value: Value) -> bool:
-    """Whether a constant is the axis size."""
-    return (
-        isinstance(value, Static)
-        and not value.varying
-        and bool(np.all(np.asarray(value.array, float) == AXIS_SIZE))
-    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from innerloop.collectives import attend as attend
+    from innerloop.compiler import BoundExceeded as BoundExceeded
     from innerloop.compiler import CompileError as CompileError
     from innerloop.compiler import RunWarning as RunWarning
     from innerloop.compiler import certify as certify
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from innerloop.tokens import CONTEXT as CONTEXT
 
 _HOMES = {
+    "BoundExceeded": "compiler",
     "CONTEXT": "tokens",
     "CompileError": "compiler",
     "Kernel": "kernels",

@@ -6,6 +6,7 @@ from innerloop.compiler.compiled import Compiled as Compiled
 from innerloop.compiler.compiled import RunReport as RunReport
 from innerloop.compiler.compiled import RunWarning as RunWarning
 from innerloop.compiler.errors import CompileError as CompileError
+from innerloop.compiler.measured import BoundExceeded as BoundExceeded
 from innerloop.compiler.measured import certify as certify
 from innerloop.compiler.storage import load as load
 from innerloop.compiler.storage import save as save

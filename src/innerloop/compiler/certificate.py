@@ -2,9 +2,11 @@ r"""What is exact, what is bounded, and on which domain.
 
 A compiled model is exact up to rounding where every operation has an exact form. Two things are
 stated beside that: the ramps that replace jumps, and the smooth functions replaced by hinges, each
-with the interval on which its bound holds.
+with the interval on which its bound holds. What becomes of them together, step by step, is bounded
+on the sample prompt, and on every prompt that `certify` is given.
 """
 
+import math
 from dataclasses import dataclass
 
 
@@ -17,7 +19,7 @@ class Approximation:
         source: The line of the user's code.
         low: Where the bound begins to hold.
         high: Where it ends.
-        error: The largest error between them.
+        error: The largest error on a fine grid between them, relative to `max(1, |f|)`.
         neurons: How many neurons it takes for each entry.
         entries: How many entries it is applied to.
     """
@@ -34,7 +36,8 @@ class Approximation:
         where = f"  at {self.source}" if self.source else ""
         return (
             f"{self.function} on [{self.low:.4g}, {self.high:.4g}]: error at most "
-            f"{self.error:.2g}, {self.neurons} neurons for each of {self.entries} entries{where}"
+            f"{self.error:.2g} on a fine grid, {self.neurons} neurons for each of {self.entries} "
+            f"entries{where}"
         )
 
 
@@ -52,6 +55,12 @@ class Certificate:
         measured: The largest difference from the learner itself, relative to its largest
             prediction, on the prompts that were tried.
         prompts: How many prompts were tried.
+        bound: The largest bound on that difference, computed for each of these prompts.
+        tolerance: The error that splines were made for.
+        sample_bounds: On the sample prompt, a bound on the difference from the learner after
+            0, 1, ... steps, relative to its largest prediction; fewer than there are steps where
+            these are many, and none where no bound is known for the target.
+        largest: The operation that the last of these comes from, followed back step by step.
     """
 
     dtype: str
@@ -62,6 +71,10 @@ class Certificate:
     step_ramp: float
     measured: float | None = None
     prompts: int = 0
+    bound: float | None = None
+    tolerance: float = 1e-6
+    sample_bounds: tuple[float, ...] = ()
+    largest: str = ""
 
     @property
     def exact(self) -> bool:
@@ -77,9 +90,25 @@ class Certificate:
                 f"a value, or |x| < {self.step_ramp:.0e} where the jump itself is used"
             )
         lines += [str(item) for item in self.approximations]
+        if self.sample_bounds:
+            last = len(self.sample_bounds) - 1
+            lines.append(
+                "proved for the sample prompt, rounding included: relative difference at most "
+                f"{_stated(self.sample_bounds[min(1, last)])} after step {min(1, last)}, "
+                f"{_stated(self.sample_bounds[last])} after step {last}, mostly from {self.largest}"
+            )
+        if self.bound is not None:
+            lines.append(
+                f"proved for each of {self.prompts} prompts: relative difference at most "
+                f"{_stated(self.bound)}"
+            )
         if self.measured is not None:
             lines.append(
                 f"measured, not proved: relative difference {self.measured:.1e} from the learner, "
                 f"worst of {self.prompts} prompts"
             )
         return "\n".join(lines)
+
+
+def _stated(bound: float) -> str:
+    return f"{bound:.1e}" if math.isfinite(bound) else "infinity, so nothing is known,"

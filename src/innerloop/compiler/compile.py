@@ -6,6 +6,7 @@ Each pass is a pure function between immutable values, in the file of its name.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import jax
@@ -20,6 +21,7 @@ from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Apply, Gate, Program
 from innerloop.compiler.neurons import Expansion
 from innerloop.compiler.programs import Programs, lower
+from innerloop.compiler.proofs import RAMPS, sample_bounds
 from innerloop.compiler.schedule import Deadlock, Schedule, schedule
 from innerloop.compiler.smooth import smooth_functions
 from innerloop.compiler.splines import Spline
@@ -35,7 +37,6 @@ _TARGETS = {
     "tie": ("looped",),
     "dtype": ("float64", "float32"),
 }
-_RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
 
 
 def compile(
@@ -86,7 +87,11 @@ def compile(
         splines, approximations = smooth_functions(
             programs, like, steps, tolerance=tolerance, degree=2
         )
-    return _built(programs, steps, dtype, splines, approximations)
+        bounds = sample_bounds(programs, like, steps, splines, dtype)
+    model = _built(programs, steps, dtype, splines, approximations)
+    return replace(
+        model, certificate=replace(model.certificate, tolerance=tolerance, **bounds._asdict())
+    )
 
 
 def _check_target(**chosen: str) -> None:
@@ -148,7 +153,7 @@ def _planned(
     """One block as a schedule."""
     flags = programs.state.flags
     resolution = float(np.finfo(dtype).eps)
-    expansion = Expansion(flags, *_RAMPS[dtype], resolution, splines)
+    expansion = Expansion(flags, *RAMPS[dtype], resolution, splines)
     operations = expansion.expand(program.operations)
     try:
         return schedule(wire(operations, program.writes, program.output, flags))
@@ -203,4 +208,4 @@ def _certificate(
         or (isinstance(o, Apply) and o.function.pieces is not None and o.function.pieces.jumps())
     ]
     exact = len(operations) - len(approximations)
-    return Certificate(dtype, exact, approximations, len(gates), *_RAMPS[dtype])
+    return Certificate(dtype, exact, approximations, len(gates), *RAMPS[dtype])

@@ -38,7 +38,7 @@ def smooth_functions(
     Raises:
         CompileError: If a function has no spline on its domain.
     """
-    smooth = list(_smooth(programs))
+    smooth = list(smooth_operations(programs))
     if not smooth:
         return {}, ()
     ranges = calibrated(programs, [like], steps)
@@ -76,7 +76,8 @@ def smooth_functions(
     return splines, tuple(approximations)
 
 
-def _smooth(programs: Programs) -> Iterator[Apply]:
+def smooth_operations(programs: Programs) -> Iterator[Apply]:
+    """Every function that is not piecewise linear, in the order of the programs."""
     for program in (programs.init, programs.step, programs.read_out):
         for operation in program.operations:
             if isinstance(operation, Apply) and operation.function.pieces is None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from innerloop.compiler import RunWarning as RunWarning
     from innerloop.compiler import certify as certify
     from innerloop.compiler import compile as compile
+    from innerloop.compiler import enclose as enclose
     from innerloop.compiler import load as load
     from innerloop.compiler import save as save
     from innerloop.kernels import Kernel as Kernel
@@ -35,6 +36,7 @@ _HOMES = {
     "attend": "collectives",
     "certify": "compiler",
     "compile": "compiler",
+    "enclose": "compiler",
     "learner": "learners",
     "load": "compiler",
     "run": "learners",

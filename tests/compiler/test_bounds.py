@@ -23,7 +23,7 @@ from tests.compiler.cases import apply_mlp, matrix
 from tests.compiler.passes import dense_iterates
 from tests.compiler.random_programs import programs
 
-STEPS = 2
+STEPS = 4
 slow_examples = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 suppressed = settings(suppress_health_check=slow_examples)
 
@@ -82,10 +82,11 @@ def networks():
     clipped = optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.05))
     return {
         "relu": (relu, optax.sgd(0.05), il.squared_error, 1e-11),
+        "adam": (tanh, optax.adam(0.01, eps=1e-3), il.squared_error, 1e-3),
         "relu, lion": (relu, optax.lion(0.01), il.squared_error, 1e-8),
-        "tanh": (tanh, optax.sgd(0.05), il.squared_error, 1e-4),
-        "clipped": (relu, clipped, il.squared_error, 1e-3),
-        "cross-entropy": (relu, optax.sgd(0.1), optax.softmax_cross_entropy, 1e-4),
+        "tanh": (tanh, optax.sgd(0.05), il.squared_error, 2e-5),
+        "clipped": (relu, clipped, il.squared_error, 1e-4),
+        "cross-entropy": (relu, optax.sgd(0.1), optax.softmax_cross_entropy, 2e-5),
     }
 
 
@@ -106,7 +107,7 @@ def test_bounds_are_no_empty_words(name, rng):
     certificate = model.certificate
     assert len(certificate.sample_bounds) == 6
     assert certificate.measured <= certificate.bound <= most
-    assert max(certificate.sample_bounds) == pytest.approx(certificate.bound)
+    assert certificate.bound <= 1.01 * max(certificate.sample_bounds)
     assert certificate.sample_bounds[0] < certificate.sample_bounds[-1]
     assert "proved for the sample prompt" in str(certificate)
     assert "proved for each of 1 prompts" in str(certificate)

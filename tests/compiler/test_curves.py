@@ -72,6 +72,20 @@ def test_no_neighbour_is_further_than_the_spread(name, width, rng):
     assert (spread <= r * steepest + heights).all()
 
 
+@pytest.mark.parametrize("width", [1e-9, 1e-3, 0.1, 2.0])
+@pytest.mark.parametrize("name", [name for name in CURVES if not CURVES[name][0].jumps])
+def test_a_tangent_is_as_far_off_as_it_says(name, width, rng):
+    curve, low, high = CURVES[name]
+    x = rng.uniform(low, high, size=301)
+    r = width * rng.uniform(0.0, 1.0, size=301)
+    slope, bend = curve.tangent(x, r)
+    moves = np.linspace(-1.0, 1.0, 41)[:, None] * r
+    found = np.abs(curve.value(x + moves) - curve.value(x) - slope * moves).max(axis=0)
+    slack = 1e-12 * np.maximum(1.0, np.abs(curve.value(x)))
+    assert (found <= bend * r * (1 + 1e-9) + slack).all()
+    assert (np.abs(slope) * r <= curve.spread(x, r) * (1 + 1e-12)).all()
+
+
 @pytest.mark.parametrize("name", CURVES)
 def test_rounding_covers_neurons_in_float32(name, rng):
     """The neurons in single precision, with weights rounded, against double precision."""
@@ -95,5 +109,5 @@ def test_range_maxima(rng):
     found = RangeMaximum(values)
     low = rng.integers(0, 37, size=200)
     high = np.minimum(37, low + rng.integers(0, 37, size=200))
-    expected = [np.abs(values[a:b]).max(initial=0.0) for a, b in zip(low, high, strict=True)]
+    expected = [values[a:b].max(initial=-np.inf) for a, b in zip(low, high, strict=True)]
     np.testing.assert_array_equal(found(low, high), expected)

@@ -29,12 +29,17 @@ from innerloop.compiler.readings import (
     SATURATED,
     SPARE,
     Blame,
+    Noise,
     Reading,
     Result,
     Shares,
     Weights,
+    mapped,
+    scaled,
     scores_of,
     times,
+    together,
+    total,
 )
 from innerloop.compiler.splines import Spline
 from innerloop.prompts import Prompt
@@ -85,6 +90,7 @@ class BoundInterpreter:
         prompt: Context and queries.
         splines: What stands in for smooth functions.
         precision: How the transformer computes.
+        symbols: How many deviations of the state are followed to first order.
     """
 
     def __init__(
@@ -93,15 +99,18 @@ class BoundInterpreter:
         prompt: Prompt,
         splines: Mapping[Atom, Spline],
         precision: Precision,
+        symbols: int = 0,
     ):
+        self.symbols, self.noises = symbols, dict[Atom, np.ndarray]()
         self.n, self.clocks, self.precision = prompt.n, set(programs.clocks), precision
         self.spacing = precision.spacing
         self.splines, flags = splines, programs.state.flags
+        self.states = list(programs.state.atoms)
         self.values = token_values(programs, prompt)
-        self.radii = {atom: np.zeros_like(value) for atom, value in self.values.items()}
+        self.rests = {atom: np.zeros_like(value) for atom, value in self.values.items()}
         if precision.dtype != "float64":
             for atom in (programs.state.x, programs.state.y):
-                self.radii[atom] = precision.spacing * np.abs(self.values[atom])
+                self.rests[atom] = precision.spacing * np.abs(self.values[atom])
         start = "rounding"
         self.blames: dict[Atom, Blame] = dict.fromkeys(self.values, (start, start))
         self.peaks = {"data": np.ones(prompt.n + prompt.m), "register": np.ones(flags.registers)}
@@ -117,9 +126,11 @@ class BoundInterpreter:
             self._store(operation.out, self._computed(operation))
         updates = {state: self.read(form) for state, form in program.writes.items()}
         for state, new in updates.items():
-            self._store(state, Result(new.value, new.radius, new.size, new.blame))
+            self._store(state, Result(new.value, new.rest, new.noise, new.size, new.blame))
             if state in self.clocks:
-                self.radii[state] = np.zeros_like(new.radius)
+                self.rests[state] = np.zeros_like(new.rest)
+        if self.symbols and updates:
+            self._renew()
         return None if program.output is None else self.read(program.output)
 
     def read(self, form: Form) -> Reading:
@@ -128,30 +139,67 @@ class BoundInterpreter:
             self._weights[form] = Weights.of(form)
         weights = self._weights[form]
         rows = len(self.peaks[form.tokens])
-        value, radius, size = (np.zeros((rows, form.size)) for _ in range(3))
+        value, rest, size = (np.zeros((rows, form.size)) for _ in range(3))
+        noise: Noise = None
         shares = []
         for atom, signed, plain in weights.terms:
             value += times(self.values[atom], signed)
-            share = times(self.radii[atom], plain)
-            radius += share
+            share = times(self.rests[atom], plain)
+            rest += share
             size += times(np.abs(self.values[atom]), plain)
+            if atom in self.noises:
+                part = times(self.noises[atom], signed)
+                noise, share = together(noise, part), share + total(part)
             shares.append((share, self.blames[atom]))
-        rounding = self.spacing * weights.roundings * (size + radius)
+        rounding = self.spacing * weights.roundings * (size + rest + total(noise))
         kind = next(iter(form.terms), None)
         blame = ("nothing", "nothing") if kind is None else self._blamed(shares, kind)
-        return Reading(value, radius + rounding, size, weights.most, blame)
+        return Reading(value, rest + rounding, noise, size, weights.most, blame)
 
     def _store(self, atom: Atom, result: Result) -> None:
         """Keeps a result; adding it to the stream rounds it once more."""
-        value, radius, size, blame = result
+        value, rest, noise, size, blame = result
+        radius = rest + total(noise)
+        known = np.isfinite(value) & (radius < _UNBOUNDED)
         peak = self.peaks[atom.tokens]
-        known = np.where(radius < _UNBOUNDED, np.abs(value) + radius, 0.0)
-        np.maximum(peak, known.max(axis=1, initial=0.0), out=peak)
+        reached = np.where(known, np.abs(value) + radius, 0.0)
+        np.maximum(peak, reached.max(axis=1, initial=0.0), out=peak)
         written = SPARE * self.spacing * peak[:, None] * (size > 0)
-        radius = np.nan_to_num(radius + written, nan=SATURATED, posinf=SATURATED)
         self.values[atom] = np.nan_to_num(value)
-        self.radii[atom] = np.where(np.isfinite(value), np.minimum(radius, SATURATED), SATURATED)
+        self.rests[atom] = np.where(known, rest + written, SATURATED)
+        self.noises.pop(atom, None)
+        if noise is not None:
+            self.noises[atom] = np.where(known, noise, 0.0)
         self.blames[atom] = blame
+
+    def _renew(self) -> None:
+        """After a step, what is unexplained in the state becomes new symbols, as far as there are.
+
+        The smallest of the old ones are given up for them, and are unexplained from then on.
+        """
+        states = self.states
+        sizes = [self.values[state].size for state in states]
+        ends = np.cumsum(sizes)
+        rest = np.concatenate([self.rests[state].ravel() for state in states])
+        old = next((len(self.noises[s]) for s in states if s in self.noises), 0)
+        noise = np.zeros((old, len(rest)))
+        for state, size, end in zip(states, sizes, ends, strict=True):
+            if state in self.noises:
+                noise[:, end - size : end] = self.noises[state].reshape(old, -1)
+        candidates = np.flatnonzero((rest > 0) & (rest < _UNBOUNDED))
+        chosen = candidates[np.argsort(rest[candidates])[::-1][: self.symbols // 2]]
+        kept = np.argsort(np.abs(noise).sum(axis=1))[::-1][: self.symbols - len(chosen)]
+        rest = rest + total(np.delete(noise, kept, axis=0))
+        fresh = np.zeros((len(chosen), len(rest)))
+        fresh[np.arange(len(chosen)), chosen] = rest[chosen]
+        rest[chosen] = 0.0
+        noise = np.concatenate([noise[kept], fresh])
+        self.noises = {}
+        for state, size, end in zip(states, sizes, ends, strict=True):
+            shape = self.values[state].shape
+            self.rests[state] = rest[end - size : end].reshape(shape)
+            if len(noise):
+                self.noises[state] = noise[:, end - size : end].reshape(len(noise), *shape)
 
     def _computed(self, operation: Operation) -> Result:
         match operation:
@@ -170,8 +218,11 @@ class BoundInterpreter:
         size = left.reach * right.reach
         rounding = SPARE * self.spacing * size
         shares = [(from_left, left.blame), (from_right, right.blame), (rounding, _named(product))]
-        radius = from_left + from_right + rounding
-        return Result(left.value * right.value, radius, size, self._blamed(shares, product.out))
+        noise = together(scaled(right.noise, left.value), scaled(left.noise, right.value))
+        first = np.abs(left.value) * right.rest + left.rest * np.abs(right.value)
+        rest = first + left.radius * right.radius + rounding
+        blame = self._blamed(shares, product.out)
+        return Result(left.value * right.value, rest, noise, size, blame)
 
     def _gated(self, gate: Gate) -> Result:
         base, value = self.read(gate.base), self.read(gate.value)
@@ -186,7 +237,9 @@ class BoundInterpreter:
         lost = np.where(closed | opened, 0.0, np.abs(value.value))
         passed = np.where(closed, 0.0, value.radius)
         blame = self._blamed([(passed, value.blame), (lost, _named(gate))], gate.out)
-        return Result(kept, passed + lost, np.where(closed, 0.0, value.size), blame)
+        rest = np.where(opened, value.rest, passed + lost)
+        noise = scaled(value.noise, opened)
+        return Result(kept, rest, noise, np.where(closed, 0.0, value.size), blame)
 
     def _applied(self, apply: Apply) -> Result:
         if apply.out not in self._curves:
@@ -205,9 +258,17 @@ class BoundInterpreter:
         if apply.out in self.splines:
             rounding = rounding + SPARE * np.maximum(1.0, np.abs(neurons))
         own = gap + self.spacing * rounding
-        radius = np.where(np.isfinite(truth), own + spread, SATURATED)
         blame = self._blamed([(own, _named(apply)), (spread, base.blame)], apply.out)
-        return Result(np.where(np.isfinite(truth), truth, neurons), radius, rounding, blame)
+        finite = np.isfinite(truth)
+        noise = None
+        if base.noise is not None and not curve.jumps:
+            slope, bend = curve.tangent(base.value, r)
+            curved = np.abs(slope) * base.rest + bend * r
+            straight = finite & (np.abs(slope) * total(base.noise) + curved < 2.0 * spread)
+            noise = scaled(base.noise, np.where(straight, slope, 0.0))
+            spread = np.where(straight, curved, spread)
+        rest = np.where(finite, own + spread, SATURATED)
+        return Result(np.where(finite, truth, neurons), rest, noise, rounding, blame)
 
     def _attended(self, head: Head) -> Result:
         query, key, value = (self.read(form) for form in head.reads)
@@ -217,22 +278,34 @@ class BoundInterpreter:
         dots = query.value @ key.value.T
         by_query = query.radius @ key.reach.T
         by_key = np.abs(query.value) @ key.radius.T
-        sizes = query.reach @ key.reach.T
-        rounding = spacing * (2 * query.value.shape[1] + SPARE) * sizes
-        scores, steep = scores_of(
-            head.kernel, dots, by_query + by_key + rounding, query, key, spacing
-        )
-        weights, off = np.abs(scores), steep
-        summed = (2 * count + SPARE) * spacing * (weights + off)
-        total = (weights + off) @ value.reach
-        by_score, by_value = off @ value.reach, weights @ value.radius
-        rounded = summed @ value.reach
+        rounding = spacing * (2 * query.value.shape[1] + SPARE) * (query.reach @ key.reach.T)
+        noise: Noise = None
+        if head.kernel.name == "linear":
+            noise = together(
+                mapped(query.noise, lambda q: q @ key.value.T),
+                mapped(key.noise, lambda k: query.value @ np.swapaxes(k, 1, 2)),
+            )
+            first = np.abs(query.value) @ key.rest.T + query.rest @ np.abs(key.value).T
+            scores, rest = dots, first + query.radius @ key.radius.T + rounding
+        else:
+            off = by_query + by_key + rounding
+            scores, rest = scores_of(head.kernel, dots, off, query, key, spacing)
+        weights, off = np.abs(scores), rest + total(noise)
+        reached = (weights + off) @ value.reach
+        rounded = (2 * count + SPARE) * spacing * reached
         score_blame = query.blame if by_query.max() >= by_key.max() else key.blame
+        by_score, by_value = off @ value.reach, weights @ value.radius
         shares = [(by_score, score_blame), (by_value, value.blame), (rounded, _named(head))]
         blame = self._blamed(shares, head.out)
-        radius = by_score + by_value + rounded
+        first = weights @ value.rest + rest @ np.abs(value.value)
         share = 1.0 / self.n if head.mean else 1.0
-        return Result(scores @ value.value * share, radius * share, total * share, blame)
+        mixed = together(
+            mapped(noise, lambda s: s @ value.value), mapped(value.noise, lambda v: scores @ v)
+        )
+        rest = (first + off @ value.radius + rounded) * share
+        return Result(
+            scores @ value.value * share, rest, scaled(mixed, share), reached * share, blame
+        )
 
     def _blamed(self, shares: Shares, atom: Atom) -> Blame:
         """Of the shares of a radius, whose is the largest: in the context, and in the queries."""
@@ -258,6 +331,7 @@ def bounds_of(
     steps: int,
     splines: Mapping[Atom, Spline],
     precision: Precision,
+    symbols: int = 0,
 ) -> Bounds:
     """Runs all steps on a prompt, reading predictions before each of them and after the last.
 
@@ -267,12 +341,13 @@ def bounds_of(
         steps: How many steps.
         splines: What stands in for smooth functions.
         precision: How the transformer computes.
+        symbols: How many deviations of the state are followed to first order.
 
     Returns:
         Predictions, and a bound on how far the transformer may be from each.
     """
     with np.errstate(all="ignore"):
-        interpreter = BoundInterpreter(programs, prompt, splines, precision)
+        interpreter = BoundInterpreter(programs, prompt, splines, precision, symbols)
         interpreter.run(programs.init)
         outputs = [interpreter.run(programs.read_out)]
         for _ in range(steps):

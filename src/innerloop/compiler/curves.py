@@ -24,22 +24,22 @@ _SPARE = 8
 
 
 class RangeMaximum:
-    """The largest of `values[low:high]`, for many ranges at once; 0 for an empty one."""
+    """The largest of `values[low:high]`, for many ranges at once; of an empty one, -infinity."""
 
     def __init__(self, values: np.ndarray):
-        self.levels = [np.append(np.abs(values), 0.0)]
-        while len(self.levels[-1]) > (1 << len(self.levels) - 1):
-            above, reach = self.levels[-1], 1 << len(self.levels) - 1
-            shifted = np.append(above[reach:], np.zeros(reach))
-            self.levels.append(np.maximum(above, shifted))
-        self.table = np.stack(self.levels)
+        levels = [np.append(values, -np.inf)]
+        while len(levels[-1]) > (1 << len(levels) - 1):
+            above, reach = levels[-1], 1 << len(levels) - 1
+            shifted = np.append(above[reach:], np.full(reach, -np.inf))
+            levels.append(np.maximum(above, shifted))
+        self.table = np.stack(levels)
 
     def __call__(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """One maximum for each range."""
         length = np.maximum(high - low, 1)
         level = np.frexp(length)[1] - 1
         largest = np.maximum(self.table[level, low], self.table[level, high - (1 << level)])
-        return np.where(high > low, largest, 0.0)
+        return np.where(high > low, largest, -np.inf)
 
 
 @dataclass(frozen=True)
@@ -135,16 +135,18 @@ class Curve:
         return plain, weighted
 
     @cached_property
-    def _steepest(self) -> RangeMaximum:
+    def _slopes(self) -> tuple[RangeMaximum, RangeMaximum]:
+        """The largest slope at knots, on either side of them; and of its negative."""
         p = self._parabolas
         gap = np.append(0.0, np.diff(p.knots))
-        arriving = p.slope[:-1] + 2.0 * p.bend[:-1] * gap
-        return RangeMaximum(np.maximum(np.abs(arriving), np.abs(p.slope[1:])))
+        arriving, leaving = p.slope[:-1] + 2.0 * p.bend[:-1] * gap, p.slope[1:]
+        most, least = np.maximum(arriving, leaving), np.minimum(arriving, leaving)
+        return RangeMaximum(most), RangeMaximum(-least)
 
     @cached_property
     def _pieces(self) -> RangeMaximum:
         assert self.exact is not None, "only what is piecewise linear has jumps"
-        return RangeMaximum(np.array(self.exact.slopes))
+        return RangeMaximum(np.abs(self.exact.slopes))
 
     def value(self, x: np.ndarray) -> np.ndarray:
         """What the neurons compute in exact arithmetic."""
@@ -160,7 +162,8 @@ class Curve:
         if not self.spline.knots.size:
             return abs(self.spline.slope) * r
         if not self.jumps:
-            return r * self._steepest_within(x, r)
+            least, most = self._slope_range(x, r)
+            return r * np.maximum(-least, most)
         assert self.exact is not None, "only what is piecewise linear has jumps"
         pieces = self._pieces(
             np.searchsorted(self.exact.knots, x - r, side="left"),
@@ -171,14 +174,24 @@ class Curve:
             stepped = stepped + height * ((x + r > start) & (x - r < stop))
         return np.where(r > 0, stepped, 0.0)
 
-    def _steepest_within(self, x: np.ndarray, r: np.ndarray) -> np.ndarray:
+    def tangent(self, x: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The slope at `x`, and how far other slopes within `r` of it are from that."""
+        if not self.spline.knots.size:
+            return np.full_like(x, self.spline.slope), np.zeros_like(x)
+        here = self._parabolas.at(self.spline.facing * x)[1]
+        least, most = self._slope_range(x, r)
+        return self.spline.facing * here, np.maximum(most - here, here - least)
+
+    def _slope_range(self, x: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The smallest and the largest slope within `r` of `x`, along `z = facing x`."""
         z = self.spline.facing * x
-        ends = [np.abs(self._parabolas.at(end)[1]) for end in (z - r, z + r)]
-        inside = self._steepest(
+        ends = [self._parabolas.at(end)[1] for end in (z - r, z + r)]
+        inside = (
             np.searchsorted(self._parabolas.knots, z - r, side="left"),
             np.searchsorted(self._parabolas.knots, z + r, side="right"),
         )
-        return np.maximum(inside, np.maximum(*ends))
+        most, least = (maximum(*inside) for maximum in self._slopes)
+        return np.minimum(-least, np.minimum(*ends)), np.maximum(most, np.maximum(*ends))
 
     def rounding(self, x: np.ndarray, r: np.ndarray, size: np.ndarray, reads: int) -> np.ndarray:
         """A bound on the rounding of the neurons, in units of the precision's spacing.

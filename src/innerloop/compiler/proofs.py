@@ -5,6 +5,7 @@ bounded is how far the transformer's values can be from them.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,7 @@ from innerloop.compiler.bounds import Bounds, Precision, bounds_of
 from innerloop.compiler.calibrate import sampled
 from innerloop.compiler.certificate import Certificate
 from innerloop.compiler.forms import Atom
+from innerloop.compiler.graph import Head
 from innerloop.compiler.programs import Programs
 from innerloop.compiler.smooth import smooth_operations
 from innerloop.compiler.splines import Spline, interpolated
@@ -20,7 +22,10 @@ from innerloop.prompts import Prompt
 
 RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
 """By precision, the widths of the ramps of a gate, and of a jump whose value is needed."""
-_MOST_WORK = 4_000
+_MOST_WORK = 3_000
+_NUMBERS_LIKE_A_CALL = 30_000
+_QUICK_NUMBERS = 1 << 17
+_MOST_NUMBERS = 1 << 20
 _DEGREE = 2
 
 
@@ -43,9 +48,12 @@ def sample_bounds(
         splines: What stands in for smooth functions.
         dtype: The precision of the weights.
     """
-    work = 1 + len(programs.step.operations) + len(programs.read_out.operations)
-    most = min(steps, max(1, _MOST_WORK // work))
-    bounds = bounds_of(programs, sampled(like), most, splines, Precision(dtype, *RAMPS[dtype]))
+    few = sampled(like)
+    symbols, numbers = _affordable(programs, few, _QUICK_NUMBERS, 2)
+    operations = 1 + len(programs.step.operations) + len(programs.read_out.operations)
+    most = _MOST_WORK / (operations * (1.0 + numbers / _NUMBERS_LIKE_A_CALL))
+    precision = Precision(dtype, *RAMPS[dtype])
+    bounds = bounds_of(programs, few, min(steps, 1 + int(most)), splines, precision, symbols)
     each = bounds.radius.max(axis=(1, 2)) / largest_prediction(bounds.predictions)
     known = np.where(np.isnan(each), np.inf, each)
     return SampleBounds(tuple(float(bound) for bound in known), bounds.largest)
@@ -71,7 +79,42 @@ def prompt_bounds(
         ValueError: If the certificate speaks of other functions than the learner's.
     """
     precision = Precision(certificate.dtype, certificate.ramp, certificate.step_ramp)
-    return bounds_of(programs, prompt, steps, splines_of(programs, certificate), precision)
+    splines = splines_of(programs, certificate)
+    box = bounds_of(programs, prompt, steps, splines, precision)
+    symbols, _ = _affordable(programs, prompt, _MOST_NUMBERS, 8)
+    if not symbols:
+        return box
+    followed = bounds_of(programs, prompt, steps, splines, precision, symbols)
+    return replace(followed, radius=np.minimum(box.radius, followed.radius))
+
+
+def _affordable(
+    programs: Programs, prompt: Prompt, most_numbers: int, each: int
+) -> tuple[int, int]:
+    """How many symbols to follow, up to `each` for an entry of the state, and their numbers.
+
+    None if there would be fewer than two for an entry.
+    """
+    tokens = prompt.n + prompt.m
+    registers = programs.state.flags.registers
+    operations = [*programs.step.operations, *programs.read_out.operations]
+    widest = max((form.size for o in operations for form in o.reads), default=1)
+    pairs = max(
+        (
+            (tokens if o.query.tokens == "data" else registers)
+            * (prompt.n if o.key.tokens == "data" else registers)
+            for o in operations
+            if isinstance(o, Head)
+        ),
+        default=1,
+    )
+    numbers = max(max(tokens, registers) * widest, pairs)
+    entries = sum(
+        atom.size * (tokens if atom.tokens == "data" else registers)
+        for atom in programs.state.atoms
+    )
+    symbols = min(most_numbers // numbers, each * entries)
+    return (symbols, symbols * numbers) if symbols >= 2 * entries else (0, 0)
 
 
 def splines_of(programs: Programs, certificate: Certificate) -> dict[Atom, Spline]:

@@ -1,9 +1,16 @@
 r"""Values with radii: what a form reads of atoms that are known up to a radius.
 
-Axes: `t` tokens, `s` size of a form.
+    |transformer - value| <= radius = sum_g |noise_g| + rest
+
+A symbol `g` is a deviation of the state before this step, between -1 and 1 and the same wherever it
+shows; `noise_g` is what it moves a value by, to first order, so that what cancels is seen to
+cancel. All that is not followed is in `rest`.
+Axes: `t` tokens, `s` size of a form, `g` symbols.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +27,28 @@ _SMALL = 4096
 Blame = tuple[str, str]
 """What a radius comes from: in the context, and in the queries; on registers these are the same."""
 Shares = list[tuple[np.ndarray, Blame]]
+Noise = np.ndarray | None
+
+
+def total(noise: Noise) -> np.ndarray | float:
+    """How much all symbols together may move a value by."""
+    return 0.0 if noise is None else np.abs(noise).sum(axis=0)
+
+
+def together(*noises: Noise) -> Noise:
+    """The sum, where None is nothing."""
+    present = [noise for noise in noises if noise is not None]
+    return sum(present[1:], start=present[0]) if present else None
+
+
+def scaled(noise: Noise, factor: np.ndarray | float) -> Noise:
+    """Entry by entry."""
+    return None if noise is None else noise * factor
+
+
+def mapped(noise: Noise, change: Callable[[np.ndarray], np.ndarray]) -> Noise:
+    """A linear function of every symbol's part."""
+    return None if noise is None else change(noise)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,34 +57,43 @@ class Reading:
 
     Args:
         value: What the learner reads.
-        radius: How far the transformer's reading may be from it, rounding included.
+        rest: How far the transformer's reading may be from it, beside the symbols.
+        noise: What each symbol moves it by; None where none does.
         size: The sum of the absolute values of the terms.
         terms: How many terms a row has.
         blame: Where most of the radius comes from.
     """
 
     value: np.ndarray
-    radius: np.ndarray
+    rest: np.ndarray
+    noise: Noise
     size: np.ndarray
     terms: int
     blame: Blame
 
-    @property
+    @cached_property
+    def radius(self) -> np.ndarray:
+        """How far the transformer's reading may be from the learner's, in all."""
+        return self.rest + total(self.noise)
+
+    @cached_property
     def reach(self) -> np.ndarray:
         """The largest absolute value that the transformer may read."""
         return np.abs(self.value) + self.radius
 
     def rows(self, count: int) -> "Reading":
         """The context tokens only."""
-        value, radius, size = self.value[:count], self.radius[:count], self.size[:count]
-        return Reading(value, radius, size, self.terms, (self.blame[0], self.blame[0]))
+        value, rest, size = self.value[:count], self.rest[:count], self.size[:count]
+        noise = None if self.noise is None else self.noise[:, :count]
+        return Reading(value, rest, noise, size, self.terms, (self.blame[0], self.blame[0]))
 
 
 class Result(NamedTuple):
-    """What an operation makes: value, radius, the size of its terms, and what to blame."""
+    """What an operation makes: value, rest and noise, the size of its terms, what to blame."""
 
     value: np.ndarray
-    radius: np.ndarray
+    rest: np.ndarray
+    noise: Noise
     size: np.ndarray
     blame: Blame
 
@@ -90,8 +128,11 @@ def _quick(weights: Matrix) -> Matrix | np.ndarray | None:
 
 
 def times(values: np.ndarray, weights: Matrix | np.ndarray | None) -> np.ndarray:
-    """`values @ weights.T`."""
-    return values if weights is None else (weights @ values.T).T
+    """`values @ weights.T`, over any leading axes."""
+    if weights is None:
+        return values
+    rows = values.reshape(-1, values.shape[-1])
+    return (weights @ rows.T).T.reshape(*values.shape[:-1], (weights.shape or (0,))[0])
 
 
 def scores_of(

@@ -171,7 +171,8 @@ def _linear(name: str, inputs: list[Value], shape: Shape, context: Context) -> V
                 if isinstance(other, Static):
                     return scaled(value, other.array, shape, context)
         case "div" if isinstance(inputs[1], Static):
-            return scaled(inputs[0], 1.0 / np.asarray(inputs[1].array, float), shape, context)
+            factor = np.asarray(1.0 / np.asarray(inputs[1].array, float))
+            return scaled(inputs[0], factor, shape, context)
         case "convert_element_type" | "copy" | "stop_gradient":
             return inputs[0]
     return None

@@ -110,7 +110,7 @@ def test_bounds_are_no_empty_words(name, rng):
     assert certificate.bound <= 1.01 * max(certificate.sample_bounds)
     assert certificate.sample_bounds[0] < certificate.sample_bounds[-1]
     assert "proved for the sample prompt" in str(certificate)
-    assert "proved for each of 1 prompts" in str(certificate)
+    assert "proved likewise for each of 1 prompts" in str(certificate)
 
 
 @pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-11), ("float32", 1e-2)])

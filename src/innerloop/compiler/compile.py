@@ -21,7 +21,7 @@ from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Apply, Gate, Program
 from innerloop.compiler.neurons import Expansion
 from innerloop.compiler.programs import Programs, lower
-from innerloop.compiler.proofs import RAMPS, sample_bounds
+from innerloop.compiler.proofs import RAMPS, SampleBounds, sample_bounds
 from innerloop.compiler.schedule import Deadlock, Schedule, schedule
 from innerloop.compiler.smooth import smooth_functions
 from innerloop.compiler.splines import Spline
@@ -87,7 +87,9 @@ def compile(
         splines, approximations = smooth_functions(
             programs, like, steps, tolerance=tolerance, degree=2
         )
-        bounds = sample_bounds(programs, like, steps, splines, dtype)
+        bounds = SampleBounds((), "")
+        if attention == "linear" and mlp == "reglu":
+            bounds = sample_bounds(programs, like, steps, splines, dtype)
     model = _built(programs, steps, dtype, splines, approximations)
     return replace(
         model, certificate=replace(model.certificate, tolerance=tolerance, **bounds._asdict())

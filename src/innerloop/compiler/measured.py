@@ -62,6 +62,7 @@ def certify(model: Compiled, learner: Learner, prompts: Iterable[Prompt]) -> Com
         wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), prompt)
         truth = np.asarray(run(learner, wide, steps=model.steps))
         gap = np.abs(np.asarray(model.iterates(wide)) - truth)
+        gap = np.where(np.isnan(gap), np.inf, gap)
         scale = largest_prediction(truth)
         worst = max(worst, float(gap.max() / scale))
         if largest is not None:

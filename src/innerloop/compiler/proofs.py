@@ -61,7 +61,8 @@ def sample_bounds(
 
 def largest_prediction(predictions: np.ndarray) -> float:
     """What differences are relative to."""
-    return float(max(np.abs(predictions).max(), np.finfo(float).tiny))
+    finite = np.abs(predictions[np.isfinite(predictions)])
+    return float(np.max(finite, initial=np.finfo(float).tiny))
 
 
 def prompt_bounds(

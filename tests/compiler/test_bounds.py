@@ -23,7 +23,7 @@ from tests.compiler.cases import apply_mlp, matrix
 from tests.compiler.passes import dense_iterates
 from tests.compiler.random_programs import programs
 
-STEPS = 4
+STEPS = 3
 slow_examples = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 suppressed = settings(suppress_health_check=slow_examples)
 
@@ -60,19 +60,19 @@ def check(case):
 
 
 @given(case=programs())
-@settings(suppressed, max_examples=120)
+@settings(suppressed, max_examples=60)
 def test_a_random_exact_program_is_within_its_bound(case):
     check(case)
 
 
 @given(case=programs(smooth=True, most=2))
-@settings(suppressed, max_examples=40)
+@settings(suppressed, max_examples=30)
 def test_a_random_smooth_program_is_within_its_bound(case):
     check(case)
 
 
 @given(case=programs(smooth=True, most=4))
-@settings(suppressed, max_examples=40)
+@settings(suppressed, max_examples=30)
 def test_a_larger_smooth_program_is_within_its_bound(case):
     check(case)
 

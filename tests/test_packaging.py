@@ -35,7 +35,7 @@ def readme_commands() -> dict[str, str]:
 
 WITHOUT_EXTRAS = """
 import sys
-for name in ("sklearn", "matplotlib", "pandas"):
+for name in ("sklearn", "matplotlib", "pandas", "flint"):
     sys.modules[name] = None
 import innerloop
 """

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from innerloop.collectives import attend as attend
+    from innerloop.compiler import BoundExceeded as BoundExceeded
     from innerloop.compiler import CompileError as CompileError
     from innerloop.compiler import RunWarning as RunWarning
     from innerloop.compiler import Softmax as Softmax
     from innerloop.compiler import certify as certify
     from innerloop.compiler import compile as compile
+    from innerloop.compiler import enclose as enclose
     from innerloop.compiler import load as load
     from innerloop.compiler import save as save
     from innerloop.kernels import Kernel as Kernel
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from innerloop.tokens import CONTEXT as CONTEXT
 
 _HOMES = {
+    "BoundExceeded": "compiler",
     "CONTEXT": "tokens",
     "CompileError": "compiler",
     "Kernel": "kernels",
@@ -35,6 +38,7 @@ _HOMES = {
     "attend": "collectives",
     "certify": "compiler",
     "compile": "compiler",
+    "enclose": "compiler",
     "learner": "learners",
     "load": "compiler",
     "run": "learners",

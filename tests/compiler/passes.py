@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from innerloop.compiler.allocate import Allocation, allocate, lasting
+from innerloop.compiler.compiled import Compiled
 from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Head, Program
@@ -109,3 +110,56 @@ def random_start(programs, rng, *, n=4, m=3):
     for clock in programs.clocks:
         values[clock] = (kinds == clock.tokens)[:, None].astype(float)
     return Interpreter(values, kinds, is_query)
+
+
+@np.errstate(all="ignore")
+def dense_iterates(model: Compiled, prompt) -> np.ndarray:
+    """Predictions after every step, by multiplying all weights in numpy; linear heads only."""
+    x = np.concatenate([prompt.x, prompt.xq])
+    y = np.zeros((len(x), prompt.p))
+    y[: prompt.n] = prompt.y
+    roles = np.repeat([0, 1, 2], [prompt.n, prompt.m, len(model.registers)])
+    data = np.concatenate([x, y, np.ones((len(x), 1))], axis=1) @ model.embed.T
+    stream = np.concatenate([data, model.registers])
+    blocks = jax.tree.map(np.asarray, model.transformer.blocks)
+    sections, order = model.sections, model.transformer.order
+    step, last = sections.step, len(order) - sections.read_out
+
+    def through(stream, layers):
+        for layer in layers:
+            for attention in blocks.attention:
+                stream = stream + _attended(attention, layer, stream, roles)
+            stream = stream + _rectified(blocks.mlp, layer, stream)
+        return stream
+
+    def read(stream):
+        return through(stream, order[last:])[prompt.n : prompt.n + prompt.m] @ model.unembed.T
+
+    stream = through(stream, order[: sections.init])
+    predictions = [read(stream)]
+    for k in range(model.steps):
+        start = sections.init + k * step
+        stream = through(stream, order[start : start + step])
+        predictions.append(read(stream))
+    return np.stack(predictions)
+
+
+def _attended(attention, layer: int, stream: np.ndarray, roles: np.ndarray) -> np.ndarray:
+    """What the linear heads of a layer add."""
+    assert attention.kernel.name == "linear"
+    added = np.zeros_like(stream)
+    maps = attention.W_Q, attention.W_K, attention.W_V
+    for h in range(attention.W_Q.shape[1]):
+        query, key, value = (stream @ weights[layer, h].T for weights in maps)
+        readers, sources = (w[layer, h][roles] for w in (attention.readers, attention.sources))
+        scores = (query @ key.T) * (readers[:, None] & sources)
+        total = scores @ value @ attention.W_O[layer, h].T
+        added += total / (np.sum(roles == 0) if attention.averages[layer, h] else 1)
+    return added
+
+
+def _rectified(mlp, layer: int, stream: np.ndarray) -> np.ndarray:
+    """What the ReGLU neurons of a layer add."""
+    gate = np.maximum(stream @ mlp.W_gate[layer].T + mlp.b_gate[layer], 0.0)
+    hidden = gate * (stream @ mlp.W_in[layer].T + mlp.b_in[layer])
+    return hidden @ mlp.W_out[layer].T + mlp.b_out[layer]

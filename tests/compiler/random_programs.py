@@ -1,4 +1,4 @@
-"""Random learners built from the operations that compile exactly: networks, losses, rules.
+"""Random learners: networks, losses and rules, of exact operations or with smooth ones as well.
 
 A network is a list of layers drawn one by one, each a function `(params, values) -> value` that
 reads earlier values; every value is a vector. What was drawn is written down in `description`.
@@ -24,10 +24,22 @@ KINKS = {
     "clip": lambda v: jnp.clip(v, -0.45, 0.55),
     "where": lambda v: jnp.where(v > 0.05, 2.0 * v, -0.5 * v),
 }
+CURVES = {
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "gelu": jax.nn.gelu,
+    "softplus": jax.nn.softplus,
+    "exp of clip": lambda v: jnp.exp(jnp.clip(v, -2.0, 1.0)),
+}
 LOSSES = {
     "squared": il.squared_error,
     "absolute": lambda a, y: jnp.sum(jnp.abs(a - y)),
     "huber": lambda a, y: jnp.sum(optax.huber_loss(a, y, delta=0.4)),
+}
+SMOOTH_LOSSES = {
+    "squared": il.squared_error,
+    "logistic": lambda a, y: jnp.sum(optax.sigmoid_binary_cross_entropy(a, y)),
+    "cross-entropy": optax.softmax_cross_entropy,
 }
 RULES = {
     "sgd": optax.sgd(0.05),
@@ -35,6 +47,15 @@ RULES = {
     "nesterov": optax.sgd(0.05, momentum=0.8, nesterov=True),
     "weight decay": optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.05)),
     "clipped": optax.chain(optax.clip(0.3), optax.sgd(0.05)),
+}
+SMOOTH_RULES = {
+    "sgd": optax.sgd(0.05),
+    "momentum": optax.sgd(0.05, momentum=0.8),
+    "adam": optax.adam(0.02),
+    "calm adam": optax.adam(0.02, eps=1e-3),
+    "rmsprop": optax.rmsprop(0.02, eps=1e-3),
+    "lion": optax.lion(0.01),
+    "norm clipped": optax.chain(optax.clip_by_global_norm(0.4), optax.sgd(0.05)),
 }
 
 
@@ -89,6 +110,19 @@ def _gain(draw, net, i):
 def _kink(draw, net, i):
     name = draw(st.sampled_from(sorted(KINKS)))
     net.add(f"{name}(v{i})", net.sizes[i], lambda p, v: KINKS[name](v[i]))
+
+
+def _curve(draw, net, i):
+    name = draw(st.sampled_from(sorted(CURVES)))
+    net.add(f"{name}(v{i})", net.sizes[i], lambda p, v: CURVES[name](v[i]))
+
+
+def _normed(draw, net, i):
+    def layer(p, v):
+        centred = v[i] - jnp.mean(v[i])
+        return centred * jax.lax.rsqrt(jnp.mean(centred**2) + 0.1)
+
+    net.add(f"layer norm of v{i}", net.sizes[i], layer)
 
 
 def _constant(draw, net, i):
@@ -169,12 +203,16 @@ LAYERS = {
 }
 
 
+SMOOTH_LAYERS = {**LAYERS, "curve": _curve, "another curve": _curve, "normed": _normed}
+
+
 @dataclass
 class Case:
-    """A learner, a prompt, and in words how it was made."""
+    """A learner, two prompts of one shape, and in words how it was made."""
 
     learner: il.Learner
     prompt: il.Prompt
+    fresh: il.Prompt
     description: str
 
     def __repr__(self):
@@ -182,25 +220,38 @@ class Case:
 
 
 @st.composite
-def programs(draw):
-    """A random learner with a prompt."""
+def programs(draw, *, smooth=False, most=6):
+    """A random learner with prompts; of exact operations only, unless `smooth`."""
+    layers, losses, rules = (
+        (SMOOTH_LAYERS, SMOOTH_LOSSES, SMOOTH_RULES) if smooth else (LAYERS, LOSSES, RULES)
+    )
     seed = draw(st.integers(0, 2**31))
     rng = np.random.default_rng(seed)
     d, p = draw(st.sampled_from([(3, 2), (2, 1)]))
     net = Network(rng, sizes=[d])
     _matvec(draw, net, 0)
-    for _ in range(draw(st.integers(0, 6))):
-        name = draw(st.sampled_from(sorted(LAYERS)))
-        LAYERS[name](
+    for _ in range(draw(st.integers(0, most))):
+        name = draw(st.sampled_from(sorted(layers)))
+        layers[name](
             draw, net, len(net.sizes) - 1 - draw(st.integers(0, min(2, len(net.sizes) - 1)))
         )
     w = net.param(p, net.sizes[-1])
     last = len(net.sizes) - 1
     net.add(f"{w} @ v{last}", p, lambda params, v: params[w] @ v[last])
-    loss, rule = draw(st.sampled_from(sorted(LOSSES))), draw(st.sampled_from(sorted(RULES)))
+    loss, rule = draw(st.sampled_from(sorted(losses))), draw(st.sampled_from(sorted(rules)))
     n, m = draw(st.sampled_from([(1, 2), (7, 3)]))
-    x, y, xq = (rng.normal(size=shape) for shape in ((n, d), (n, p), (m, d)))
-    learner = il.learner(net, net.params, optimizer=RULES[rule], loss=LOSSES[loss])
+    prompt, fresh = (prompt_of(rng, loss, n, m, d, p) for _ in range(2))
+    learner = il.learner(net, net.params, optimizer=rules[rule], loss=losses[loss])
     words = [f"v0 = x  [{d}]", *net.description, f"{loss} loss, {rule}, n = {n}, seed {seed}"]
 
-    return Case(learner, il.Prompt(x, y, xq), "\n" + "\n".join(words))
+    return Case(learner, prompt, fresh, "\n" + "\n".join(words))
+
+
+def prompt_of(rng, loss, n, m, d, p):
+    """Normal numbers; classes where the loss asks for them."""
+    x, y, xq = (rng.normal(size=shape) for shape in ((n, d), (n, p), (m, d)))
+    if loss == "logistic":
+        y = (y > 0).astype(float)
+    if loss == "cross-entropy":
+        y = np.eye(p)[np.argmax(y, axis=1)]
+    return il.Prompt(x, y, xq)

@@ -91,7 +91,13 @@ def test_a_certificate_of_approximations_comes_back(model, tmp_path):
         }
     )
     certificate = dataclasses.replace(
-        model.certificate, approximations=(approximation, approximation)
+        model.certificate,
+        approximations=(approximation, approximation),
+        sample_bounds=(0.0, 1e-7, np.inf),
+        largest="tanh",
+        measured=1e-9,
+        bound=np.inf,
+        prompts=3,
     )
     stated = eqx.tree_at(lambda m: m.embed, model, np.array(model.embed))
     object.__setattr__(stated, "certificate", certificate)

@@ -49,6 +49,24 @@ class Ranges:
                 ranges[atom] = min(low, float(finite.min())), max(high, float(finite.max()))
 
 
+def token_values(programs: Programs, prompt: Prompt) -> dict[Atom, np.ndarray]:
+    """What the tokens of a prompt hold before the first operation; the state is zero."""
+    state, flags = programs.state, programs.state.flags
+    x = np.concatenate([np.asarray(prompt.x), np.asarray(prompt.xq)]).astype(float)
+    y = np.zeros((len(x), prompt.p))
+    y[: prompt.n] = prompt.y
+    tokens = {"data": len(x), "register": flags.registers}
+    values: dict[Atom, np.ndarray] = {
+        state.x: x,
+        state.y: y,
+        flags.one: np.ones((len(x), 1)),
+        flags.name: np.eye(flags.registers),
+    }
+    for atom in (*state.atoms, *programs.clocks):
+        values[atom] = np.zeros((tokens[atom.tokens], atom.size))
+    return values
+
+
 class Interpreter:
     """Runs programs on the tokens of a prompt.
 
@@ -59,20 +77,12 @@ class Interpreter:
     """
 
     def __init__(self, programs: Programs, prompt: Prompt, ranges: Ranges):
-        state, flags = programs.state, programs.state.flags
         self.n, self.ranges = prompt.n, ranges
-        x = np.concatenate([np.asarray(prompt.x), np.asarray(prompt.xq)]).astype(float)
-        y = np.zeros((len(x), prompt.p))
-        y[: prompt.n] = prompt.y
-        self.tokens = {"data": len(x), "register": flags.registers}
-        self.values: dict[Atom, np.ndarray] = {
-            state.x: x,
-            state.y: y,
-            flags.one: np.ones((len(x), 1)),
-            flags.name: np.eye(flags.registers),
+        self.tokens = {
+            "data": prompt.n + prompt.m,
+            "register": programs.state.flags.registers,
         }
-        for atom in (*state.atoms, *programs.clocks):
-            self.values[atom] = np.zeros((self.tokens[atom.tokens], atom.size))
+        self.values = token_values(programs, prompt)
 
     def read(self, form: Form) -> np.ndarray:
         """The value of a form in each of its tokens."""

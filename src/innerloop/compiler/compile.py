@@ -25,6 +25,7 @@ from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Apply, Gate, Head, Product, Program
 from innerloop.compiler.hinges import squares_for
 from innerloop.compiler.programs import Programs, lower
+from innerloop.compiler.proofs import RAMPS, SampleBounds, sample_bounds
 from innerloop.compiler.schedule import Deadlock, Schedule, schedule
 from innerloop.compiler.scores import largest_scores
 from innerloop.compiler.smooth import smooth_functions
@@ -41,7 +42,6 @@ _TARGETS = {
     "optimize": (None, "depth"),
     "dtype": ("float64", "float32"),
 }
-_RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class _Target:
     mlp: str
     tie: str
     dtype: str
+    dual: bool
 
 
 def compile(
@@ -107,10 +108,10 @@ def compile(
         attention = Softmax()
     if isinstance(attention, Softmax):
         attention = attention.settled(tolerance=tolerance, dtype=dtype)
-    target = _Target(attention, mlp, tie, dtype)
+    target = _Target(attention, mlp, tie, dtype, optimize == "depth" and steps > 0)
     with jax.enable_x64(True):
         programs = lower(trace(learner, like), steps)
-        if optimize == "depth" and steps > 0:
+        if target.dual:
             programs = dual(programs)
         refused = [] if kind == "linear" else unsupported(programs.operations, kind)
         if refused:
@@ -154,8 +155,11 @@ def _built(
     dtype = target.dtype
     resolution = float(np.finfo(dtype).eps)
     expansion = Expansion(
-        programs.state.flags, *_RAMPS[dtype], resolution, splines, squares, ranges.sizes
+        programs.state.flags, *RAMPS[dtype], resolution, splines, squares, ranges.sizes
     )
+    bounds = SampleBounds((), "")
+    if target.attention in ("linear", "relu") and multiplies:
+        bounds = sample_bounds(programs, like, steps, splines, dtype)
     flags, state = programs.state.flags, programs.state
     sink = Atom("sink", "register", 2)
     sinks = [sink] if isinstance(target.attention, Softmax) else []
@@ -200,7 +204,7 @@ def _built(
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        _certificate(blocks, dtype, approximations, scores),
+        _certificate(blocks, target, approximations, scores, tolerance, bounds),
     )
 
 
@@ -295,9 +299,11 @@ def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
 
 def _certificate(
     blocks: list[Program],
-    dtype: str,
+    target: _Target,
     approximations: tuple[Approximation, ...],
     scores: Scores | None,
+    tolerance: float,
+    bounds: SampleBounds,
 ) -> Certificate:
     operations = [o for program in blocks for o in program.operations]
     gates = [
@@ -307,4 +313,14 @@ def _certificate(
         or (isinstance(o, Apply) and o.function.pieces is not None and o.function.pieces.jumps())
     ]
     exact = len(operations) - len(approximations)
-    return Certificate(dtype, exact, approximations, len(gates), *_RAMPS[dtype], scores=scores)
+    return Certificate(
+        target.dtype,
+        exact,
+        approximations,
+        len(gates),
+        *RAMPS[target.dtype],
+        scores=scores,
+        tolerance=tolerance,
+        dual=target.dual,
+        **bounds._asdict(),
+    )

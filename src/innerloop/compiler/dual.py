@@ -246,7 +246,7 @@ def _scale(weights: Matrix) -> float | None:
 def _carried(
     readings: Iterable[_Reading], programs: Programs
 ) -> dict[tuple[Atom, tuple], tuple[Atom, _Reading]]:
-    """An atom for each reading of each matrix, and for the same reading of what it is updated by."""
+    """An atom for each reading of each matrix, and of each that it is updated by."""
     found: dict[tuple[Atom, tuple], tuple[Atom, _Reading]] = {}
     waiting = list(readings)
     while waiting:

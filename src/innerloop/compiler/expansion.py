@@ -89,10 +89,10 @@ class Expansion:
             else:
                 straight = base.scaled(line[0]) + self._ones(base, line[1])
                 made.append(Neurons(operation.out, None, straight, eye(base.size), "straight part"))
-        hinges = _hinges(pieces, self.step_ramp)
-        if hinges:
-            gate = Form.stack([base - self._ones(base, t) for t, _ in hinges])
-            weights = matrix(sp.hstack([eye(base.size, base.size, c) for _, c in hinges]))
+        bends = hinges(pieces, self.step_ramp)
+        if bends:
+            gate = Form.stack([base - self._ones(base, t) for t, _ in bends])
+            weights = matrix(sp.hstack([eye(base.size, base.size, c) for _, c in bends]))
             ramps = tuple(
                 Ramp(base, t - self.step_ramp * bool(left), t + self.step_ramp * bool(right), t)
                 for t, left, right in pieces.jumps()
@@ -167,7 +167,7 @@ def _product(operation: Product) -> Neurons:
     return Neurons(operation.out, gate, value, weights, "product")
 
 
-def _hinges(pieces: Piecewise, ramp: float) -> list[tuple[float, float]]:
+def hinges(pieces: Piecewise, ramp: float) -> list[tuple[float, float]]:
     """`(t, c)` with `f(x) = sum c relu(x - t)`, for a function that is zero on its left side."""
     made: dict[float, float] = {}
 

@@ -36,7 +36,7 @@ def smooth_functions(
     Raises:
         CompileError: If a function has no spline on its domain.
     """
-    smooth = [o for o in operations if isinstance(o, Apply) and o.function.pieces is None]
+    smooth = list(smooth_operations(operations))
     splines: dict[Atom, Spline] = {}
     refusals = []
     approximations = []
@@ -81,6 +81,13 @@ def smooth_functions(
     if refusals:
         raise CompileError(refusals, len(smooth))
     return splines, tuple(approximations)
+
+
+def smooth_operations(operations: Iterable[Operation]) -> Iterator[Apply]:
+    """Every function that is not piecewise linear, in their order."""
+    for operation in operations:
+        if isinstance(operation, Apply) and operation.function.pieces is None:
+            yield operation
 
 
 def _domain(function: Function, low: float, high: float) -> tuple[float, float]:

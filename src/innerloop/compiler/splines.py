@@ -61,6 +61,7 @@ class Spline:
         return self.slope * x + self.intercept + bends.sum(-1)
 
 
+@np.errstate(all="ignore")
 def interpolated(
     function: Function,
     low: float,

@@ -1,0 +1,147 @@
+r"""Bounds for a certificate: on the sample prompt when a model is compiled, and later on any other.
+
+A bound belongs to a prompt: the learner runs on it, so its values are known, and what remains to be
+bounded is how far the transformer's values can be from them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from innerloop.compiler.bounds import Bounds, Precision, bounds_of
+from innerloop.compiler.calibrate import sampled
+from innerloop.compiler.certificate import Certificate
+from innerloop.compiler.forms import Atom
+from innerloop.compiler.graph import Head
+from innerloop.compiler.programs import Programs
+from innerloop.compiler.smooth import smooth_operations
+from innerloop.compiler.splines import Spline, interpolated
+from innerloop.prompts import Prompt
+
+RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
+"""By precision, the widths of the ramps of a gate, and of a jump whose value is needed."""
+_MOST_WORK = 3_000
+_NUMBERS_LIKE_A_CALL = 30_000
+_QUICK_NUMBERS = 1 << 17
+_MOST_NUMBERS = 1 << 20
+_DEGREE = 2
+
+
+class SampleBounds(NamedTuple):
+    """The fields of a certificate that speak of the sample prompt."""
+
+    sample_bounds: tuple[float, ...]
+    largest: str
+
+
+def sample_bounds(
+    programs: Programs, like: Prompt, steps: int, splines: Mapping[Atom, Spline], dtype: str
+) -> SampleBounds:
+    """Bounds on the sample prompt, for as many steps as do not delay a compilation.
+
+    Args:
+        programs: The three programs.
+        like: The sample prompt; of a long one, the same tokens as for domains.
+        steps: How many steps the transformer takes.
+        splines: What stands in for smooth functions.
+        dtype: The precision of the weights.
+    """
+    few = sampled(like)
+    symbols, numbers = _affordable(programs, few, _QUICK_NUMBERS, 2)
+    operations = 1 + len(programs.step.operations) + len(programs.read_out.operations)
+    most = _MOST_WORK / (operations * (1.0 + numbers / _NUMBERS_LIKE_A_CALL))
+    precision = Precision(dtype, *RAMPS[dtype])
+    bounds = bounds_of(programs, few, min(steps, 1 + int(most)), splines, precision, symbols)
+    each = bounds.radius.max(axis=(1, 2)) / largest_prediction(bounds.predictions)
+    known = np.where(np.isnan(each), np.inf, each)
+    return SampleBounds(tuple(float(bound) for bound in known), bounds.largest)
+
+
+def largest_prediction(predictions: np.ndarray) -> float:
+    """What differences are relative to."""
+    finite = np.abs(predictions[np.isfinite(predictions)])
+    return float(np.max(finite, initial=np.finfo(float).tiny))
+
+
+def prompt_bounds(
+    programs: Programs, certificate: Certificate, prompt: Prompt, steps: int
+) -> Bounds:
+    """Bounds on a whole prompt, for a model that was compiled before.
+
+    Args:
+        programs: The learner, lowered again.
+        certificate: The model's, from which the same splines are made again.
+        prompt: Any prompt.
+        steps: How many steps the transformer takes.
+
+    Raises:
+        ValueError: If the certificate speaks of other functions than the learner's.
+    """
+    precision = Precision(certificate.dtype, certificate.ramp, certificate.step_ramp)
+    splines = splines_of(programs, certificate)
+    box = bounds_of(programs, prompt, steps, splines, precision)
+    symbols, _ = _affordable(programs, prompt, _MOST_NUMBERS, 8)
+    if not symbols:
+        return box
+    followed = bounds_of(programs, prompt, steps, splines, precision, symbols)
+    return replace(followed, radius=np.minimum(box.radius, followed.radius))
+
+
+def _affordable(
+    programs: Programs, prompt: Prompt, most_numbers: int, each: int
+) -> tuple[int, int]:
+    """How many symbols to follow, up to `each` for an entry of the state, and their numbers.
+
+    None if there would be fewer than two for an entry.
+    """
+    tokens = prompt.n + prompt.m
+    registers = programs.state.flags.registers
+    operations = [*programs.step.operations, *programs.read_out.operations]
+    widest = max((form.size for o in operations for form in o.reads), default=1)
+    pairs = max(
+        (
+            (tokens if o.query.tokens == "data" else registers)
+            * (prompt.n if o.key.tokens == "data" else registers)
+            for o in operations
+            if isinstance(o, Head)
+        ),
+        default=1,
+    )
+    numbers = max(max(tokens, registers) * widest, pairs)
+    entries = sum(
+        atom.size * (tokens if atom.tokens == "data" else registers)
+        for atom in programs.state.atoms
+    )
+    symbols = min(most_numbers // numbers, each * entries)
+    return (symbols, symbols * numbers) if symbols >= 2 * entries else (0, 0)
+
+
+def splines_of(programs: Programs, certificate: Certificate) -> dict[Atom, Spline]:
+    """The splines of a model, made again from its certificate."""
+    operations = list(smooth_operations(programs.operations))
+    names = [operation.function.name for operation in operations]
+    stated = [item.function for item in certificate.approximations]
+    if names != stated:
+        raise ValueError(
+            f"this learner's smooth functions are {', '.join(names) or 'none'}, and the model's "
+            f"{', '.join(stated) or 'none'}: it was compiled from another learner."
+        )
+    made = {}
+    for operation, item in zip(operations, certificate.approximations, strict=True):
+        spline = interpolated(
+            operation.function,
+            item.low,
+            item.high,
+            tolerance=certificate.tolerance,
+            degree=_DEGREE,
+            floor=item.floor,
+        )
+        if spline is None or (spline.error, spline.knots.size + 1) != (item.error, item.neurons):
+            raise ValueError(
+                f"the spline of {item.function} at {item.source} cannot be made again as the model "
+                "has it: it was compiled from another learner, or by another version."
+            )
+        made[operation.out] = spline
+    return made

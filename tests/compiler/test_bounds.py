@@ -1,0 +1,212 @@
+"""No compiled model is further from its learner than its bound says, on any prompt.
+
+Weights are multiplied in numpy: nothing waits for XLA, and the model's own runner is no witness.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import HealthCheck, given, reject, settings
+from hypothesis import strategies as st
+
+import innerloop as il
+from innerloop.compiler.programs import lower
+from innerloop.compiler.proofs import prompt_bounds
+from innerloop.compiler.trace import trace
+from tests.compiler.cases import apply_mlp, matrix
+from tests.compiler.passes import dense_iterates
+from tests.compiler.random_programs import programs
+
+STEPS = 3
+slow_examples = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+suppressed = settings(suppress_health_check=slow_examples)
+
+
+@dataclass
+class Limits:
+    """Bounds for one model on any prompt; the learner is lowered once."""
+
+    learner: il.Learner
+    model: il.compiler.Compiled
+
+    @functools.cached_property
+    def programs(self):
+        nothing = il.Prompt(*(np.zeros((1, k)) for k in (self.model.d, self.model.p, self.model.d)))
+        return lower(trace(self.learner, nothing), self.model.steps)
+
+    def __call__(self, prompt) -> np.ndarray:
+        certificate, steps = self.model.certificate, self.model.steps
+        return prompt_bounds(self.programs, certificate, prompt, steps).radius
+
+
+def check(case):
+    """Measured within bounds on the sample prompt and on a fresh one, entry by entry."""
+    try:
+        model = il.compile(case.learner, steps=STEPS, like=case.prompt)
+    except il.CompileError:
+        reject()
+    run = jax.jit(functools.partial(il.run, case.learner, steps=STEPS))
+    limits = Limits(case.learner, model)
+    for prompt in (case.prompt, case.fresh):
+        gap, limit = np.abs(run(prompt) - dense_iterates(model, prompt)), limits(prompt)
+        within = (gap <= limit) | np.isinf(limit)
+        assert within.all(), f"measured {gap.max():.3g}, bound {limit.max():.3g}"
+
+
+@given(case=programs())
+@settings(suppressed, max_examples=60)
+def test_a_random_exact_program_is_within_its_bound(case):
+    check(case)
+
+
+@given(case=programs(smooth=True, most=2))
+@settings(suppressed, max_examples=30)
+def test_a_random_smooth_program_is_within_its_bound(case):
+    check(case)
+
+
+@given(case=programs(smooth=True, most=4))
+@settings(suppressed, max_examples=30)
+def test_a_larger_smooth_program_is_within_its_bound(case):
+    check(case)
+
+
+def networks():
+    """Learners by family, each with the largest bound it may have after five steps, relative."""
+    relu, tanh = apply_mlp, functools.partial(apply_mlp, activation=jnp.tanh)
+    clipped = optax.chain(optax.clip_by_global_norm(0.5), optax.sgd(0.05))
+    return {
+        "relu": (relu, optax.sgd(0.05), il.squared_error, 1e-11),
+        "adam": (tanh, optax.adam(0.01, eps=1e-3), il.squared_error, 1e-3),
+        "relu, lion": (relu, optax.lion(0.01), il.squared_error, 1e-8),
+        "tanh": (tanh, optax.sgd(0.05), il.squared_error, 2e-5),
+        "clipped": (relu, clipped, il.squared_error, 1e-4),
+        "cross-entropy": (relu, optax.sgd(0.1), optax.softmax_cross_entropy, 2e-5),
+    }
+
+
+def case_of(name, rng, n=7):
+    apply, rule, loss, most = networks()[name]
+    layers = [(matrix(rng, 5, 3), 0.1 * rng.normal(size=5)), (matrix(rng, 2, 5), np.zeros(2))]
+    x, y, xq = (rng.normal(size=shape) for shape in ((n, 3), (n, 2), (3, 3)))
+    if name == "cross-entropy":
+        y = np.eye(2)[np.argmax(y, axis=1)]
+    return il.learner(apply, layers, optimizer=rule, loss=loss), il.Prompt(x, y, xq), most
+
+
+@pytest.mark.parametrize("name", networks())
+def test_bounds_are_no_empty_words(name, rng):
+    """The certificate's figures: growing step by step, above what is measured, and useful."""
+    learner, prompt, most = case_of(name, rng)
+    model = il.certify(il.compile(learner, steps=5, like=prompt), learner, [prompt])
+    certificate = model.certificate
+    assert len(certificate.sample_bounds) == 6
+    assert certificate.measured <= certificate.bound <= most
+    assert certificate.bound <= 1.01 * max(certificate.sample_bounds)
+    assert certificate.sample_bounds[0] < certificate.sample_bounds[-1]
+    assert "proved for the sample prompt" in str(certificate)
+    assert "proved likewise for each of 1 prompts" in str(certificate)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-11), ("float32", 1e-2)])
+def test_rounding_is_that_of_the_weights_precision(dtype, most, rng):
+    learner, prompt, _ = case_of("relu", rng)
+    model = il.compile(learner, steps=3, like=prompt, dtype=dtype)
+    certificate = il.certify(model, learner, [prompt]).certificate
+    assert 0 < certificate.measured <= certificate.bound <= most
+
+
+@pytest.mark.parametrize("name", ["tanh", "cross-entropy"])
+def test_outside_the_domain_a_bound_is_large_and_holds(name, rng):
+    learner, prompt, most = case_of(name, rng)
+    model = il.compile(learner, steps=2, like=prompt)
+    far = il.Prompt(8.0 * prompt.x, prompt.y, 8.0 * prompt.xq)
+    certificate = il.certify(model, learner, [far]).certificate
+    assert certificate.bound > 100 * most
+    assert 1e-4 < certificate.measured <= certificate.bound
+
+
+@pytest.mark.parametrize("kernel", ["relu", "exp", "rbf", "softmax"])
+def test_heads_with_kernels(kernel, rng):
+    rule = il.algorithms.functional_gradient_descent(0.1, kernel=il.Kernel(kernel))
+    prompt = case_of("relu", rng)[1]
+    model = il.compile(rule, steps=3, like=prompt)
+    certificate = il.certify(model, rule, [prompt]).certificate
+    assert certificate.measured <= certificate.bound <= 1e-11
+
+
+WEIGHTS = {
+    "query": lambda m: m.transformer.blocks.attention[0].W_Q,
+    "value": lambda m: m.transformer.blocks.attention[0].W_V,
+    "neurons in": lambda m: m.transformer.blocks.mlp.W_in,
+    "neurons out": lambda m: m.transformer.blocks.mlp.W_out,
+    "registers": lambda m: m.registers,
+    "read-out": lambda m: m.unembed,
+}
+
+
+@pytest.mark.parametrize("where", WEIGHTS)
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_a_weight_off_by_a_thousandth_breaks_the_bound(name, where, rng):
+    """The twin: of eight weights that are not zero, those that this prompt uses are seen."""
+    learner, prompt, _ = case_of(name, rng)
+    model = il.compile(learner, steps=2, like=prompt)
+    truth, limit = il.run(learner, prompt, steps=2), Limits(learner, model)(prompt)
+    assert (np.abs(dense_iterates(model, prompt) - truth) <= limit).all()
+    weights = np.array(WEIGHTS[where](model))
+    places = np.argwhere(weights)
+    seen = 0
+    for place in map(tuple, places[:: max(1, len(places) // 8)]):
+        changed = weights.copy()
+        changed[place] += 1e-3
+        faulty = eqx.tree_at(WEIGHTS[where], model, changed)
+        seen += bool((np.abs(dense_iterates(faulty, prompt) - truth) > limit).any())
+    assert seen >= 2
+
+
+def test_certify_refuses_a_model_beyond_its_bound(rng):
+    learner, prompt, _ = case_of("relu", rng)
+    model = il.compile(learner, steps=2, like=prompt)
+    faulty = eqx.tree_at(lambda m: m.unembed, model, model.unembed * 1.001)
+    with pytest.raises(il.BoundExceeded, match=r"on prompt 0, after . steps, target . of query"):
+        il.certify(faulty, learner, [prompt])
+
+
+def test_certify_refuses_another_learner(rng):
+    learner, prompt, _ = case_of("tanh", rng)
+    model = il.compile(learner, steps=2, like=prompt)
+    with pytest.raises(ValueError, match="compiled from another learner"):
+        il.certify(model, case_of("relu", rng)[0], [prompt])
+    other = il.learner(
+        functools.partial(apply_mlp, activation=jax.nn.sigmoid),
+        [(matrix(rng, 5, 3), np.zeros(5)), (matrix(rng, 2, 5), np.zeros(2))],
+        optimizer=optax.sgd(0.05),
+    )
+    with pytest.raises(ValueError, match="compiled from another learner"):
+        il.certify(model, other, [prompt])
+
+
+def test_a_diverging_learner_has_no_bound(rng):
+    """Nothing is proved, and nothing fails."""
+    _, prompt, _ = case_of("relu", rng)
+    learner = il.learner(
+        lambda w, x: w @ x, np.ones((2, 3)), optimizer=optax.sgd(1e200), loss=il.squared_error
+    )
+    model = il.compile(learner, steps=3, like=prompt)
+    assert model.certificate.sample_bounds[-1] == np.inf
+    assert "infinity" in str(model.certificate)
+    certificate = il.certify(model, learner, [prompt]).certificate
+    assert certificate.measured == certificate.bound == np.inf
+
+
+@pytest.mark.nightly
+@given(case=st.booleans().flatmap(lambda smooth: programs(smooth=smooth)))
+@settings(suppressed, max_examples=2000)
+def test_two_thousand_random_programs_are_within_their_bounds(case):
+    check(case)

@@ -22,8 +22,10 @@ import numpy as np
 
 from innerloop.compiler.calibrate import token_values
 from innerloop.compiler.curves import Curve
+from innerloop.compiler.emulated import Emulated
 from innerloop.compiler.forms import Atom, Form
 from innerloop.compiler.graph import Apply, Gate, Head, Operation, Product, Program
+from innerloop.compiler.hinges import most_passed, product_error
 from innerloop.compiler.programs import Programs
 from innerloop.compiler.readings import (
     SATURATED,
@@ -91,6 +93,7 @@ class BoundInterpreter:
         splines: What stands in for smooth functions.
         precision: How the transformer computes.
         symbols: How many deviations of the state are followed to first order.
+        emulated: What stands for operations that the target lacks.
     """
 
     def __init__(
@@ -100,7 +103,9 @@ class BoundInterpreter:
         splines: Mapping[Atom, Spline],
         precision: Precision,
         symbols: int = 0,
+        emulated: Emulated = Emulated(),  # noqa: B008 (frozen)
     ):
+        self.emulated = emulated
         self.symbols, self.noises = symbols, dict[Atom, np.ndarray]()
         self.n, self.clocks, self.precision = prompt.n, set(programs.clocks), precision
         self.spacing = precision.spacing
@@ -221,6 +226,10 @@ class BoundInterpreter:
         noise = together(scaled(right.noise, left.value), scaled(left.noise, right.value))
         first = np.abs(left.value) * right.rest + left.rest * np.abs(right.value)
         rest = first + left.radius * right.radius + rounding
+        if self.emulated.hinges:
+            off = hinge_error(self.emulated.sizes[product.out], left, right, self.spacing)
+            shares.append((off, _named(product)))
+            rest = rest + off
         blame = self._blamed(shares, product.out)
         return Result(left.value * right.value, rest, noise, size, blame)
 
@@ -235,11 +244,17 @@ class BoundInterpreter:
         opened = base.value - margin >= knot + width
         kept = np.where(base.value > knot, value.value, 0.0)
         lost = np.where(closed | opened, 0.0, np.abs(value.value))
-        passed = np.where(closed, 0.0, value.radius)
+        passed = np.where(closed, self._leaked(gate, value), value.radius)
         blame = self._blamed([(passed, value.blame), (lost, _named(gate))], gate.out)
         rest = np.where(opened, value.rest, passed + lost)
         noise = scaled(value.noise, opened)
         return Result(kept, rest, noise, np.where(closed, 0.0, value.size), blame)
+
+    def _leaked(self, gate: Gate, value: Reading) -> np.ndarray | float:
+        """What a closed gate of hinges lets through where its value is beyond all bounds."""
+        if not self.emulated.hinges:
+            return 0.0
+        return np.maximum(0.0, value.reach - most_passed(self.emulated.sizes[gate.out][0]))
 
     def _applied(self, apply: Apply) -> Result:
         if apply.out not in self._curves:
@@ -290,6 +305,13 @@ class BoundInterpreter:
         else:
             off = by_query + by_key + rounding
             scores, rest = scores_of(head.kernel, dots, off, query, key, spacing)
+        if self.emulated.softmax is not None and not head.kernel.normalised:
+            largest = self.emulated.sizes[head.out][0]
+            keys = 1 if head.mean or head.key.tokens == "register" else self.n
+            reach = np.abs(dots) + by_query + by_key + rounding
+            rest = rest + self.emulated.softmax.score_error(
+                np.abs(scores), reach, largest, keys, self.precision.dtype, head.kernel.name
+            )
         weights, off = np.abs(scores), rest + total(noise)
         reached = (weights + off) @ value.reach
         rounded = (2 * count + SPARE) * spacing * reached
@@ -318,6 +340,16 @@ class BoundInterpreter:
         return max(shares, key=lambda share: share[0][:start].max(initial=0.0))[1][0], queries
 
 
+def hinge_error(
+    sizes: tuple[float, ...], left: Reading, right: Reading, spacing: float
+) -> np.ndarray:
+    """How far a product of hinges may be from the product, and where nothing is known."""
+    a, b, hinges = sizes
+    inside = left.reach / a + right.reach / b <= 2.0
+    rounding = spacing * (4.0 * hinges + SPARE) * 4.0 * a * b
+    return np.where(inside, product_error(a, b, int(hinges)) + rounding, SATURATED)
+
+
 def _named(operation: Operation) -> Blame:
     """An operation in words, in the context and in the queries alike."""
     name, source = operation.out.name, operation.out.source
@@ -332,6 +364,7 @@ def bounds_of(
     splines: Mapping[Atom, Spline],
     precision: Precision,
     symbols: int = 0,
+    emulated: Emulated = Emulated(),  # noqa: B008 (frozen)
 ) -> Bounds:
     """Runs all steps on a prompt, reading predictions before each of them and after the last.
 
@@ -342,12 +375,13 @@ def bounds_of(
         splines: What stands in for smooth functions.
         precision: How the transformer computes.
         symbols: How many deviations of the state are followed to first order.
+        emulated: What stands for operations that the target lacks.
 
     Returns:
         Predictions, and a bound on how far the transformer may be from each.
     """
     with np.errstate(all="ignore"):
-        interpreter = BoundInterpreter(programs, prompt, splines, precision, symbols)
+        interpreter = BoundInterpreter(programs, prompt, splines, precision, symbols, emulated)
         interpreter.run(programs.init)
         outputs = [interpreter.run(programs.read_out)]
         for _ in range(steps):

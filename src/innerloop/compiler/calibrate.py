@@ -27,7 +27,7 @@ class Ranges:
         found: By the atom that holds the function's value.
         in_context: The same without the queries, whose target is zero and never used.
         sizes: By the atom of a product, the largest absolute value of its two factors; by the atom
-            of a gate, of its value.
+            of a gate, of its value; by the atom of a head, of the product of query and key.
     """
 
     found: dict[Atom, tuple[float, float]] = field(default_factory=dict)
@@ -122,6 +122,7 @@ class Interpreter:
         query, key, value = (self.read(form) for form in head.reads)
         if head.key.tokens == "data":
             key, value = key[: self.n], value[: self.n]
+        self.ranges.grow(head.out, query @ key.T)
         scores = np.asarray(head.kernel.scores(jnp.asarray(query), jnp.asarray(key)))
         if head.kernel.normalised:
             scores = np.exp(scores - scores.max(axis=-1, keepdims=True))

@@ -9,6 +9,9 @@ on the sample prompt, and on every prompt that `certify` is given.
 import math
 from dataclasses import dataclass
 
+PRODUCT = "product"
+"""The name of what is approximated where neurons cannot multiply."""
+
 
 @dataclass(frozen=True)
 class Approximation:
@@ -91,6 +94,9 @@ class Certificate:
             0, 1, ... steps, relative to its largest prediction; fewer than there are steps where
             these are many, and none where no bound is known for the target.
         dual: Whether matrices are carried in their dual form.
+        attention: The kind of attention.
+        mlp: The kind of neurons.
+        sizes: Of what the target emulates, in the order of operations; see `Emulated`.
         largest: The operation that the last of these comes from, followed back step by step.
     """
 
@@ -108,6 +114,9 @@ class Certificate:
     sample_bounds: tuple[float, ...] = ()
     largest: str = ""
     dual: bool = False
+    attention: str = "linear"
+    mlp: str = "reglu"
+    sizes: tuple[tuple[float, ...], ...] = ()
 
     @property
     def exact(self) -> bool:

@@ -5,7 +5,8 @@ trace -> lower -> interpolate -> neurons -> wire -> schedule -> allocate -> asse
 Each pass is a pure function between immutable values, in the file of its name.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import jax
@@ -17,19 +18,17 @@ from innerloop.compiler.assemble import Ramps, assemble, rows_of
 from innerloop.compiler.calibrate import Ranges, calibrated
 from innerloop.compiler.certificate import Approximation, Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
-from innerloop.compiler.dual import dual
-from innerloop.compiler.emulation import Softmax, by_exponentials, by_relu, by_softmax, unsupported
-from innerloop.compiler.errors import CompileError
+from innerloop.compiler.emulated import Emulated
+from innerloop.compiler.emulation import Softmax, by_relu, by_softmax, scaled_heads
 from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
-from innerloop.compiler.graph import Apply, Gate, Head, Product, Program
-from innerloop.compiler.hinges import squares_for
-from innerloop.compiler.programs import Programs, lower
+from innerloop.compiler.graph import Apply, Gate, Head, Operation, Product, Program
+from innerloop.compiler.hinges import Squares, squares_for
+from innerloop.compiler.lowered import lowered_for
+from innerloop.compiler.programs import Programs
 from innerloop.compiler.proofs import RAMPS, SampleBounds, sample_bounds
 from innerloop.compiler.schedule import Deadlock, Schedule, schedule
-from innerloop.compiler.scores import largest_scores
 from innerloop.compiler.smooth import smooth_functions
-from innerloop.compiler.trace import trace
 from innerloop.compiler.wiring import wire
 from innerloop.learners import Learner
 from innerloop.models import Transformer
@@ -42,6 +41,7 @@ _TARGETS = {
     "optimize": (None, "depth"),
     "dtype": ("float64", "float32"),
 }
+_WIDER = 1.25
 
 
 @dataclass(frozen=True)
@@ -110,26 +110,8 @@ def compile(
         attention = attention.settled(tolerance=tolerance, dtype=dtype)
     target = _Target(attention, mlp, tie, dtype, optimize == "depth" and steps > 0)
     with jax.enable_x64(True):
-        programs = lower(trace(learner, like), steps)
-        if target.dual:
-            programs = dual(programs)
-        refused = [] if kind == "linear" else unsupported(programs.operations, kind)
-        if refused:
-            raise CompileError(refused, len(programs.operations))
-        if kind == "softmax":
-            programs = _without_rbf(programs)
+        programs = lowered_for(learner, like, steps, attention=kind, dual_form=target.dual)
         return _built(programs, steps, like, target, tolerance)
-
-
-def _without_rbf(programs: Programs) -> Programs:
-    """The programs with RBF heads as exponential ones, which softmax heads can stand for."""
-    flags = programs.state.flags
-    return replace(
-        programs,
-        init=by_exponentials(programs.init, flags),
-        step=by_exponentials(programs.step, flags),
-        read_out=by_exponentials(programs.read_out, flags),
-    )
 
 
 def _check_target(**chosen: object) -> None:
@@ -143,7 +125,7 @@ def _check_target(**chosen: object) -> None:
 def _built(
     programs: Programs, steps: int, like: Prompt, target: _Target, tolerance: float
 ) -> Compiled:
-    ranges = _ranges(programs, like, steps, target.mlp)
+    ranges = _ranges(programs, like, steps, target)
     operations, multiplies = programs.operations, target.mlp == "reglu"
     splines, approximations = smooth_functions(
         operations, ranges, tolerance=tolerance, degree=2 if multiplies else 1
@@ -152,14 +134,14 @@ def _built(
     if not multiplies:
         squares, more = squares_for(operations, ranges.sizes, tolerance)
         approximations = (*approximations, *more)
+    emulated = _emulated(operations, ranges, target, squares)
+    programs = programs.each(lambda program: scaled_heads(program, emulated.sizes))
     dtype = target.dtype
     resolution = float(np.finfo(dtype).eps)
     expansion = Expansion(
-        programs.state.flags, *RAMPS[dtype], resolution, splines, squares, ranges.sizes
+        programs.state.flags, *RAMPS[dtype], resolution, splines, squares, emulated.sizes
     )
-    bounds = SampleBounds((), "")
-    if target.attention in ("linear", "relu") and multiplies:
-        bounds = sample_bounds(programs, like, steps, splines, dtype)
+    bounds = sample_bounds(programs, like, steps, splines, dtype, emulated)
     flags, state = programs.state.flags, programs.state
     sink = Atom("sink", "register", 2)
     sinks = [sink] if isinstance(target.attention, Softmax) else []
@@ -172,7 +154,7 @@ def _built(
     if not begins_at_once:
         blocks = [programs.init, *blocks]
     plans = [_planned(program, programs, expansion) for program in blocks]
-    plans, scores = _attending(plans, programs, like, steps, target, sink)
+    plans, scores = _attending(plans, programs, like, target, sink)
     allocations = [
         allocate(plan, program.block, fixed, wipe=program.block != "read-out")
         for program, plan in zip(blocks, plans, strict=True)
@@ -204,18 +186,39 @@ def _built(
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        _certificate(blocks, target, approximations, scores, tolerance, bounds),
+        _certificate(programs, blocks, target, approximations, scores, emulated, tolerance, bounds),
     )
 
 
-def _ranges(programs: Programs, like: Prompt, steps: int, mlp: str) -> Ranges:
+def _ranges(programs: Programs, like: Prompt, steps: int, target: _Target) -> Ranges:
     """What the sample prompt says of domains, if anything asks."""
-    kinds = (Product, Gate) if mlp == "relu" else ()
-    asked = any(
+    kinds = (Product, Gate) if target.mlp == "relu" else ()
+    asked = isinstance(target.attention, Softmax) or any(
         isinstance(o, kinds) or (isinstance(o, Apply) and o.function.pieces is None)
         for o in programs.operations
     )
     return calibrated(programs, [like], steps) if asked else Ranges()
+
+
+def _emulated(
+    operations: Sequence[Operation],
+    ranges: Ranges,
+    target: _Target,
+    squares: Mapping[Atom, Squares] | None,
+) -> Emulated:
+    """The sizes that stand-ins need."""
+    sizes: dict[Atom, tuple[float, ...]] = {}
+    softmax = target.attention if isinstance(target.attention, Softmax) else None
+    for operation in operations:
+        out, measured = operation.out, ranges.sizes.get(operation.out, (0.0,))
+        if isinstance(operation, Head) and softmax is not None:
+            sizes[out] = (_WIDER * measured[0] or 1.0,)
+        elif isinstance(operation, Gate) and squares is not None:
+            sizes[out] = measured
+        elif isinstance(operation, Product) and squares is not None:
+            made = squares[out]
+            sizes[out] = made.left, made.right, float(made.hinges)
+    return Emulated(softmax, squares is not None, sizes)
 
 
 def _planned(program: Program, programs: Programs, expansion: Expansion) -> Schedule:
@@ -232,29 +235,25 @@ def _planned(program: Program, programs: Programs, expansion: Expansion) -> Sche
 
 
 def _attending(
-    plans: list[Schedule],
-    programs: Programs,
-    like: Prompt,
-    steps: int,
-    target: _Target,
-    sink: Atom,
+    plans: list[Schedule], programs: Programs, like: Prompt, target: _Target, sink: Atom
 ) -> tuple[list[Schedule], Scores | None]:
     """The schedules with heads of the target's kind, and what that costs."""
     if target.attention == "linear":
         return plans, None
     if not isinstance(target.attention, Softmax):
         return [by_relu(plan) for plan in plans], None
-    kind, flags = target.attention, programs.state.flags
-    largest = largest_scores(plans, programs, like, steps)
-    made = [by_softmax(plan, kind, flags, sink, largest, like.n) for plan in plans]
-    linear = [
+    kind = target.attention
+    heads = [
         item
-        for item in largest
+        for plan in plans
+        for row in plan.times
+        for item in row
         if isinstance(item.operation, Head) and item.operation.kernel.name == "linear"
     ]
+    made = [by_softmax(plan, kind, programs.state.flags, sink, like.n) for plan in plans]
     assert kind.beta is not None and kind.sink is not None
     error = kind.error(target.dtype)
-    return made, Scores(kind.beta, kind.sink, kind.order, len(linear), error)
+    return made, Scores(kind.beta, kind.sink, kind.order, len(heads), error)
 
 
 def _order(sections: Sections) -> tuple[int, ...]:
@@ -298,10 +297,12 @@ def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
 
 
 def _certificate(
+    programs: Programs,
     blocks: list[Program],
     target: _Target,
     approximations: tuple[Approximation, ...],
     scores: Scores | None,
+    emulated: Emulated,
     tolerance: float,
     bounds: SampleBounds,
 ) -> Certificate:
@@ -322,5 +323,8 @@ def _certificate(
         scores=scores,
         tolerance=tolerance,
         dual=target.dual,
+        attention="softmax" if isinstance(target.attention, Softmax) else target.attention,
+        mlp=target.mlp,
+        sizes=emulated.stated(programs.operations),
         **bounds._asdict(),
     )

@@ -15,8 +15,8 @@ from functools import cached_property
 
 import numpy as np
 
-from innerloop.compiler.functions import Function, Piecewise
 from innerloop.compiler.expansion import hinges
+from innerloop.compiler.functions import Function, Piecewise
 from innerloop.compiler.splines import Spline
 
 _SPARE = 8

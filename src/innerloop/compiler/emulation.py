@@ -9,13 +9,13 @@ what is left over is `e^(b s - c)`. The sink also knows `log n`: seen with `c + 
 mean over the context, so no weight depends on how many examples there are. With `S` the largest
 score and `beta = b S`, the error of a score is at most, relative to `S`,
 
-    beta^2 / 6 + e^-c + ulp(c) / beta          for a pair
-    beta^4 / 30 + e^-c + 2 ulp(c) / beta       for two pairs at `b` and `2 b` (Richardson)
+    beta^2 / 6 + 4 e^-c + 4 ulp(2 c) / beta        for a pair
+    beta^4 / 30 + 4 e^-c + 8 ulp(2 c) / beta       for two pairs at `b` and `2 b` (Richardson)
 
 Axes: `k` key size, `v` value size.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -28,7 +28,6 @@ from innerloop.compiler.schedule import Schedule
 from innerloop.compiler.wiring import Wired
 from innerloop.kernels import Kernel
 
-_WIDER = 1.25
 _LARGEST_BETA = 0.3
 _SINKS = {"float64": 26.0, "float32": 12.0}
 _NATIVE = {"relu": ("linear", "relu"), "softmax": ("linear", "exp", "rbf", "softmax")}
@@ -79,9 +78,44 @@ class Softmax:
     def error(self, dtype: str) -> float:
         """The largest error of a score, relative to the largest score; of settled choices."""
         assert self.beta is not None and self.sink is not None
-        ulp = float(np.spacing(np.asarray(self.sink, dtype)))
+        ulp = float(np.spacing(np.asarray(2.0 * self.sink, dtype)))
         series, heads = (self.beta**2 / 6, 1) if self.order == 2 else (self.beta**4 / 30, 2)
-        return series + float(np.exp(-self.sink)) + heads * ulp / self.beta
+        return 1.02 * series + 4.0 * float(np.exp(-self.sink)) + 4.0 * heads * ulp / self.beta
+
+    def score_error(
+        self,
+        scores: np.ndarray,
+        dots: np.ndarray,
+        largest: float,
+        keys: int,
+        dtype: str,
+        kernel: str,
+    ) -> np.ndarray:
+        """A bound on the error of scores on a prompt, which may be larger than on the sample.
+
+        Args:
+            scores: What a head's scores are.
+            dots: Bounds on `|<q, k>|`.
+            largest: The scale that the head was made for.
+            keys: How many keys a bare sum over the context has; 1 for a mean.
+            dtype: The precision.
+            kernel: `linear` or `exp`.
+
+        Returns:
+            One for each score; infinite where the head is far beyond its scale.
+        """
+        assert self.beta is not None and self.sink is not None
+        over = max(1.0, float(dots.max(initial=0.0)) / largest)
+        taken = 4.0 * keys * float(np.exp(-self.sink))
+        if kernel == "exp":
+            beyond = largest * (over - 1.0)
+            ulp = float(np.spacing(np.asarray(2.0 * (self.sink + largest * over), dtype)))
+            relative = taken * float(np.exp(min(beyond, 700.0))) + 8.0 * ulp
+            return scores * relative if relative < 0.1 else np.full_like(scores, np.inf)
+        if over * self.beta > 0.5:
+            return np.full_like(scores, np.inf)
+        relative = self.error(dtype) * over ** (self.order + 1) + taken * over**2
+        return np.full_like(scores, largest * relative)
 
 
 def unsupported(operations: Sequence[Operation], attention: str) -> list[Refusal]:
@@ -127,19 +161,21 @@ def by_exponentials(program: Program, flags: Flags) -> Program:
     return replace(program, operations=tuple(made))
 
 
+def scaled_heads(program: Program, sizes: Mapping[Atom, tuple[float, ...]]) -> Program:
+    """The program with heads that know their largest score."""
+    operations = tuple(
+        replace(o, largest=sizes[o.out][0]) if isinstance(o, Head) and o.out in sizes else o
+        for o in program.operations
+    )
+    return replace(program, operations=operations)
+
+
 def by_relu(plan: Schedule) -> Schedule:
     """Every linear head as two ReLU heads."""
     return _each(plan, _relu_pair)
 
 
-def by_softmax(
-    plan: Schedule,
-    kind: Softmax,
-    flags: Flags,
-    sink: Atom,
-    scores: Mapping[Wired, float],
-    n: int,
-) -> Schedule:
+def by_softmax(plan: Schedule, kind: Softmax, flags: Flags, sink: Atom, n: int) -> Schedule:
     """Every linear or exponential head as softmax heads that see the sink.
 
     Args:
@@ -147,7 +183,6 @@ def by_softmax(
         kind: The settled choices.
         flags: Where constants are.
         sink: The sink's atom, `[1, log n]` in the sink and zero elsewhere.
-        scores: The largest score of each head.
         n: How many context tokens the sink of a bare sum should outweigh.
     """
     assert kind.beta is not None and kind.sink is not None
@@ -158,12 +193,11 @@ def by_softmax(
         assert isinstance(head, Head)
         if head.kernel.name == "softmax":
             return [item]
-        largest = _WIDER * scores.get(item, 0.0) or 1.0
         keys = flags.registers if head.key.tokens == "register" else n
         logit = least + (0.0 if head.mean else float(np.log(keys)))
         if head.kernel.name == "exp":
-            return [_seeing_sink(item, 1.0, logit + largest, 1.0, flags, sink, "")]
-        b = beta / largest
+            return [_seeing_sink(item, 1.0, logit + head.largest, 1.0, flags, sink, "")]
+        b = beta / head.largest
         weights = {b: 1.0} if kind.order == 2 else {b: 4.0 / 3.0, 2.0 * b: -1.0 / 3.0}
         return [
             _seeing_sink(item, sign * at, logit, sign * share / (2.0 * at), flags, sink, words)
@@ -174,7 +208,7 @@ def by_softmax(
     return _each(plan, heads)
 
 
-def _each(plan: Schedule, change) -> Schedule:
+def _each(plan: Schedule, change: Callable[[Wired], list[Wired]]) -> Schedule:
     times = tuple(
         tuple(
             new

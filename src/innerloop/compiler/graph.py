@@ -21,7 +21,10 @@ from innerloop.kernels import Kernel
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """One attention head; `mean` divides by the number of context tokens, `sink` is read too."""
+    """One attention head; `mean` divides by the number of context tokens, `sink` is read too.
+
+    `largest` is the scale of its scores, for softmax heads that stand for it.
+    """
 
     out: Atom
     query: Form
@@ -31,6 +34,7 @@ class Head:
     kernel: Kernel = Kernel("linear")
     computes: str = ""
     sink: bool = False
+    largest: float = 1.0
 
     @property
     def reads(self) -> tuple[Form, ...]:

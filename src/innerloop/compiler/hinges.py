@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sp
 
-from innerloop.compiler.certificate import Approximation
+from innerloop.compiler.certificate import PRODUCT, Approximation
 from innerloop.compiler.errors import CompileError, Refusal
 from innerloop.compiler.forms import Atom, Form, eye, matrix
 from innerloop.compiler.graph import Flags, Gate, Operation, Product
@@ -47,7 +47,17 @@ class Squares:
     @property
     def error(self) -> float:
         """The largest error of the product."""
-        return self.left * self.right * self.spacing**2 / 16
+        return product_error(self.left, self.right, self.hinges)
+
+
+def product_error(left: float, right: float, hinges: int) -> float:
+    """The largest error of a product of hinges, as long as its factors keep to their sizes."""
+    return left * right / (4.0 * hinges**2)
+
+
+def most_passed(size: float) -> float:
+    """The largest value that a gate of hinges keeps out when it is closed, `M`."""
+    return _ROOM * size or 1.0
 
 
 def squares_for(
@@ -85,7 +95,7 @@ def squares_for(
         found[out] = Squares(a, b, hinges)
         stated.append(
             Approximation(
-                "product", out.source, -a * b, a * b, found[out].error, 4 * hinges, out.size
+                PRODUCT, out.source, -a * b, a * b, found[out].error, 4 * hinges, out.size
             )
         )
     if refusals:
@@ -114,7 +124,7 @@ def product_of_hinges(operation: Product, squares: Squares, flags: Flags) -> lis
 
 def gate_of_hinges(operation: Gate, off: Form, size: float) -> Neurons:
     """The neurons that pass a value of at most `size` on where `off` is zero."""
-    most = _ROOM * size or 1.0
+    most = most_passed(size)
     value, closed = operation.value, off.scaled(most)
     gate = Form.stack([value - closed, value.scaled(-1.0) - closed])
     weights = matrix(sp.hstack([eye(value.size), eye(value.size, value.size, -1.0)]))

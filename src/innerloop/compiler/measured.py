@@ -13,10 +13,9 @@ import jax
 import numpy as np
 
 from innerloop.compiler.compiled import Compiled
-from innerloop.compiler.dual import dual
-from innerloop.compiler.programs import Programs, lower
+from innerloop.compiler.lowered import lowered_for
+from innerloop.compiler.programs import Programs
 from innerloop.compiler.proofs import largest_prediction, prompt_bounds
-from innerloop.compiler.trace import trace
 from innerloop.learners import Learner, run
 from innerloop.prompts import Prompt
 
@@ -80,8 +79,10 @@ def certify(model: Compiled, learner: Learner, prompts: Iterable[Prompt]) -> Com
 
 def _lowered(model: Compiled, learner: Learner, prompt: Prompt) -> Programs:
     with jax.enable_x64(True):
-        programs = lower(trace(learner, prompt), model.steps)
-        return dual(programs) if model.certificate.dual else programs
+        stated = model.certificate
+        return lowered_for(
+            learner, prompt, model.steps, attention=stated.attention, dual_form=stated.dual
+        )
 
 
 def _radius(model: Compiled, programs: Programs, prompt: Prompt) -> np.ndarray:

@@ -57,6 +57,7 @@ def _scores_added(family: list[Wired]) -> Wired:
         heads[0],
         query=Form.stack([head.query for head in heads]),
         key=Form.stack([head.key for head in heads]),
+        largest=sum(head.largest for head in heads),
         computes=_joined(heads),
     )
     return replace(family[0], operation=together)

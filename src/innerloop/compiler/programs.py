@@ -3,8 +3,8 @@ r"""A learner's trace as three programs over atoms: initialisation, step, read-o
 Axes: `R` registers; `s` size of a form.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class Programs:
     def operations(self) -> tuple[Operation, ...]:
         """Everything that any of the three computes."""
         return (*self.init.operations, *self.step.operations, *self.read_out.operations)
+
+    def each(self, change: Callable[[Program], Program]) -> "Programs":
+        """The same with each of the three changed."""
+        init, step, read_out = (change(p) for p in (self.init, self.step, self.read_out))
+        return replace(self, init=init, step=step, read_out=read_out)
 
 
 def lower(traced: Traced, steps: int) -> Programs:

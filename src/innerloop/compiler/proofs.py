@@ -12,7 +12,9 @@ import numpy as np
 
 from innerloop.compiler.bounds import Bounds, Precision, bounds_of
 from innerloop.compiler.calibrate import sampled
-from innerloop.compiler.certificate import Certificate
+from innerloop.compiler.certificate import PRODUCT, Certificate
+from innerloop.compiler.emulated import Emulated
+from innerloop.compiler.emulation import Softmax
 from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Head
 from innerloop.compiler.programs import Programs
@@ -26,7 +28,6 @@ _MOST_WORK = 3_000
 _NUMBERS_LIKE_A_CALL = 30_000
 _QUICK_NUMBERS = 1 << 17
 _MOST_NUMBERS = 1 << 20
-_DEGREE = 2
 
 
 class SampleBounds(NamedTuple):
@@ -37,7 +38,12 @@ class SampleBounds(NamedTuple):
 
 
 def sample_bounds(
-    programs: Programs, like: Prompt, steps: int, splines: Mapping[Atom, Spline], dtype: str
+    programs: Programs,
+    like: Prompt,
+    steps: int,
+    splines: Mapping[Atom, Spline],
+    dtype: str,
+    emulated: Emulated,
 ) -> SampleBounds:
     """Bounds on the sample prompt, for as many steps as do not delay a compilation.
 
@@ -47,13 +53,16 @@ def sample_bounds(
         steps: How many steps the transformer takes.
         splines: What stands in for smooth functions.
         dtype: The precision of the weights.
+        emulated: What stands for operations that the target lacks.
     """
     few = sampled(like)
     symbols, numbers = _affordable(programs, few, _QUICK_NUMBERS, 2)
     operations = 1 + len(programs.step.operations) + len(programs.read_out.operations)
     most = _MOST_WORK / (operations * (1.0 + numbers / _NUMBERS_LIKE_A_CALL))
     precision = Precision(dtype, *RAMPS[dtype])
-    bounds = bounds_of(programs, few, min(steps, 1 + int(most)), splines, precision, symbols)
+    bounds = bounds_of(
+        programs, few, min(steps, 1 + int(most)), splines, precision, symbols, emulated
+    )
     each = bounds.radius.max(axis=(1, 2)) / largest_prediction(bounds.predictions)
     known = np.where(np.isnan(each), np.inf, each)
     return SampleBounds(tuple(float(bound) for bound in known), bounds.largest)
@@ -81,11 +90,12 @@ def prompt_bounds(
     """
     precision = Precision(certificate.dtype, certificate.ramp, certificate.step_ramp)
     splines = splines_of(programs, certificate)
-    box = bounds_of(programs, prompt, steps, splines, precision)
+    emulated = emulated_by(programs, certificate)
+    box = bounds_of(programs, prompt, steps, splines, precision, 0, emulated)
     symbols, _ = _affordable(programs, prompt, _MOST_NUMBERS, 8)
     if not symbols:
         return box
-    followed = bounds_of(programs, prompt, steps, splines, precision, symbols)
+    followed = bounds_of(programs, prompt, steps, splines, precision, symbols, emulated)
     return replace(followed, radius=np.minimum(box.radius, followed.radius))
 
 
@@ -118,24 +128,35 @@ def _affordable(
     return (symbols, symbols * numbers) if symbols >= 2 * entries else (0, 0)
 
 
+def emulated_by(programs: Programs, certificate: Certificate) -> Emulated:
+    """What stands for operations that the target lacks, again from a certificate."""
+    scores = certificate.scores
+    softmax = None
+    if scores is not None:
+        softmax = Softmax(scores.beta, scores.sink, 4 if scores.order == 4 else 2)
+    empty = Emulated(softmax, certificate.mlp == "relu")
+    return empty.with_stated(programs.operations, certificate.sizes)
+
+
 def splines_of(programs: Programs, certificate: Certificate) -> dict[Atom, Spline]:
     """The splines of a model, made again from its certificate."""
     operations = list(smooth_operations(programs.operations))
     names = [operation.function.name for operation in operations]
-    stated = [item.function for item in certificate.approximations]
+    items = [item for item in certificate.approximations if item.function != PRODUCT]
+    stated = [item.function for item in items]
     if names != stated:
         raise ValueError(
             f"this learner's smooth functions are {', '.join(names) or 'none'}, and the model's "
             f"{', '.join(stated) or 'none'}: it was compiled from another learner."
         )
     made = {}
-    for operation, item in zip(operations, certificate.approximations, strict=True):
+    for operation, item in zip(operations, items, strict=True):
         spline = interpolated(
             operation.function,
             item.low,
             item.high,
             tolerance=certificate.tolerance,
-            degree=_DEGREE,
+            degree=2 if certificate.mlp == "reglu" else 1,
             floor=item.floor,
         )
         if spline is None or (spline.error, spline.knots.size + 1) != (item.error, item.neurons):

@@ -4,7 +4,7 @@ A function's domain is the range of its argument on sample prompts, made wider; 
 so, and a run reports every argument that leaves it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 

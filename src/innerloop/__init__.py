@@ -43,6 +43,7 @@ _SUBPACKAGES = (
     "algorithms",
     "collectives",
     "compiler",
+    "constructions",
     "kernels",
     "learners",
     "models",

@@ -1,0 +1,18 @@
+"""Weights written down by hand, one theorem of the literature a file, as objects that run.
+
+Each function returns a `Construction`: a transformer that answers prompts, `construction(prompt)`.
+"""
+
+from innerloop.constructions._construction import Construction as Construction
+from innerloop.constructions._copying import copying_gradient_descent as copying_gradient_descent
+from innerloop.constructions._deep_features import Features as Features
+from innerloop.constructions._deep_features import deep_features as deep_features
+from innerloop.constructions._gd_plus_plus import gd_plus_plus as gd_plus_plus
+from innerloop.constructions._gradient_descent import gradient_descent as gradient_descent
+from innerloop.constructions._interpolation import interpolated as interpolated
+from innerloop.constructions._interpolation import rescaled as rescaled
+from innerloop.constructions._registry import CONSTRUCTIONS as CONSTRUCTIONS
+from innerloop.constructions._registry import Entry as Entry
+from innerloop.constructions._softmax_pair import (
+    softmax_gradient_descent as softmax_gradient_descent,
+)

@@ -1,0 +1,152 @@
+"""Every construction, with the algorithm that it runs and a prompt that it can be given.
+
+The laws of `tests/constructions` and the table of `docs/constructions.md` loop over this tuple.
+Sizes are primes: n = 13 examples, m = 7 queries, d = 3 covariates, p = 2 targets.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from innerloop import algorithms
+from innerloop.constructions._construction import Construction
+from innerloop.constructions._copying import copying_gradient_descent
+from innerloop.constructions._deep_features import Features, deep_features
+from innerloop.constructions._gd_plus_plus import gd_plus_plus
+from innerloop.constructions._gradient_descent import gradient_descent
+from innerloop.constructions._softmax_pair import softmax_gradient_descent
+from innerloop.learners import Learner
+from innerloop.prompts import Prompt
+
+
+class Entry(NamedTuple):
+    """One theorem of the literature.
+
+    Args:
+        name: Its name in tests and tables.
+        paper: Authors and year.
+        statement: Which proposition.
+        construct: From a number of steps to the construction that takes them.
+        algorithm: What it runs, as a learner; `run` with the same number of steps must agree.
+        prompts: From a numpy generator to a prompt.
+        bound: The largest difference from the algorithm on such a prompt, five steps deep; 0 where
+            the construction is exact.
+        parts: What an ordinary transformer of its kind of attention does not have.
+    """
+
+    name: str
+    paper: str
+    statement: str
+    construct: Callable[[int], Construction]
+    algorithm: Callable[[], Learner]
+    prompts: Callable[[np.random.Generator], Prompt]
+    bound: float = 0.0
+    parts: str = ""
+
+
+def regression(rng: np.random.Generator) -> Prompt:
+    """Two noisy linear targets of three covariates in `[-1, 1]`."""
+    x, xq = (rng.uniform(-1, 1, size=(rows, 3)) for rows in (13, 7))
+    y = x @ rng.uniform(-1, 1, size=(3, 2)) + rng.uniform(-0.3, 0.6, size=(13, 2))
+    return Prompt(x, y, xq)
+
+
+D, P = 3, 2
+WEIGHTS = np.array([[0.5, -0.3, 0.2], [-0.1, 0.4, 0.6]])
+FEATURES = Features(
+    input=np.array([[1.0, 0.5, 0.0], [-0.5, 0.0, 1.0], [0.0, -1.0, 0.5], [0.7, 0.7, -0.7]]),
+    bias=np.array([0.1, 0.3, 0.2, -0.1]),
+    output=np.array([[1.0, 0.5, 0.0, -0.5], [0.0, 0.5, 1.0, 0.5]]),
+)
+
+
+def _features(x: jnp.ndarray) -> jnp.ndarray:
+    hidden = jnp.maximum(jnp.asarray(FEATURES.input) @ x + jnp.asarray(FEATURES.bias), 0.0)
+    return jnp.asarray(FEATURES.output) @ hidden
+
+
+def _on_features(inner: Learner) -> Learner:
+    """A learner on the features of the covariates."""
+
+    def init(x, y):
+        shared, local = inner.init(_features(x), y)
+        return shared, (_features(x), local)
+
+    def step(shared, local, x, y):
+        del x
+        shared, inside = inner.step(shared, local[1], local[0], y)
+        return shared, (local[0], inside)
+
+    def predict(shared, local, x):
+        del x
+        return inner.predict(shared, local[1], local[0])
+
+    return Learner(init, step, predict)
+
+
+VON_OSWALD = (
+    Entry(
+        "gradient_descent",
+        "von Oswald et al. 2022",
+        "Proposition 1, K layers",
+        lambda steps: gradient_descent(d=D, p=P, steps=steps, learning_rate=0.8, weights=WEIGHTS),
+        # Written for tokens: `gradient_descent` keeps W, and compiles into two layers a step.
+        lambda: algorithms.gd_plus_plus(0.8, 0.0, weights=WEIGHTS),
+        regression,
+    ),
+    Entry(
+        "gd_plus_plus",
+        "von Oswald et al. 2022",
+        "A.10, GD++",
+        lambda steps: gd_plus_plus(d=D, p=P, steps=steps, learning_rate=0.8, curvature=0.3),
+        lambda: algorithms.gd_plus_plus(0.8, 0.3),
+        regression,
+    ),
+    Entry(
+        "deep_features",
+        "von Oswald et al. 2022",
+        "Proposition 2, MLP and attention",
+        lambda steps: deep_features(FEATURES, p=2, steps=steps, learning_rate=0.4),
+        lambda: _on_features(algorithms.functional_gradient_descent(0.4, kernel="linear")),
+        regression,
+    ),
+    Entry(
+        "copying",
+        "von Oswald et al. 2022",
+        "Proposition 3, linear copying",
+        lambda steps: copying_gradient_descent(
+            d=D, p=P, examples=13, steps=steps, learning_rate=0.8
+        ),
+        lambda: algorithms.functional_gradient_descent(0.8, kernel="linear"),
+        regression,
+        parts="positions",
+    ),
+    Entry(
+        "copying_softmax",
+        "von Oswald et al. 2022",
+        "Proposition 3, softmax copying, beta = 20",
+        lambda steps: copying_gradient_descent(
+            d=D, p=P, examples=13, steps=steps, learning_rate=0.8, beta=20.0
+        ),
+        lambda: algorithms.functional_gradient_descent(0.8, kernel="linear"),
+        regression,
+        bound=1e-6,
+        parts="positions, register token",
+    ),
+    Entry(
+        "softmax_pair",
+        "von Oswald et al. 2022",
+        "A.9, two softmax heads, delta = 1e-3",
+        lambda steps: softmax_gradient_descent(
+            d=D, p=P, steps=steps, learning_rate=0.8, delta=1e-3, sink=25.0
+        ),
+        lambda: algorithms.functional_gradient_descent(0.8, kernel="linear"),
+        regression,
+        bound=1e-6,
+        parts="sink token",
+    ),
+)
+
+CONSTRUCTIONS = VON_OSWALD

@@ -95,3 +95,150 @@ class TestVonOswald2022:
             printed = eqx.tree_at(lambda m: (attention_of(m).W_V, m.embed), model, (value, tokens))
             error = np.abs(printed(prompt) - expected[steps]).max()
             assert error < 1e-12 if steps == 1 else error > 1e-3
+
+
+class TestAhn2023:
+    def test_lemma_1_needs_a_symmetric_matrix_or_a_transpose(self, rng):
+        prompt, step = regression(rng), np.array([[0.8, 0.5, 0.0], [0.0, 0.9, -0.4], [0.2, 0.0, 1]])
+        found = constructions.preconditioned_gradient_descent(step[None], p=2)(prompt)
+        for matrix, holds in ((step, False), (step.T, True)):
+            learner = algorithms.preconditioned_gradient_descent(matrix)
+            expected = il.run(learner, prompt, steps=1)[-1]
+            assert np.allclose(found, expected, rtol=1e-10) == holds
+
+    def test_the_weights_of_figures_4_and_5_belong_to_20_examples_and_not_to_10(self, rng):
+        """`E sum_j p_3(s_j)^2` over spectra of Gaussian covariates, by the scalar recursion."""
+        steps, transforms = (0.377, 2.405, 9.60), (0.908, 0.565, 0.0)
+        losses = {}
+        for n in (10, 20):
+            x = rng.normal(size=(4000, n, 5))
+            s = np.linalg.eigvalsh(np.einsum("bni,bnj->bij", x, x) / n)
+            left, scale = np.ones_like(s), np.ones_like(s)
+            for a, b in zip(steps, transforms, strict=True):
+                left, scale = (
+                    left * (1 - a * s * scale**2),
+                    scale * (1 - a * b * s * scale**2),
+                )
+            losses[n] = (left**2).sum(1).mean()
+        assert losses[20] < 2e-3
+        assert losses[10] > 1.0
+
+
+class TestFu2023:
+    SETTINGS = {"d": 3, "p": 2, "scale": 0.2}
+
+    @pytest.mark.parametrize("steps", [1, 3, 8])
+    def test_two_heads_with_one_value_matrix_give_an_absolute_value(self, steps, rng):
+        prompt = regression(rng)
+        expected = il.run(algorithms.newton_schulz(0.2), prompt, steps=steps)[-1]
+        model = constructions.newton(**self.SETTINGS, steps=steps)
+        np.testing.assert_allclose(model(prompt), expected, rtol=1e-10)
+        flip = np.array([1.0, -1.0])[None, :, None, None]
+        printed = eqx.tree_at(lambda m: attention_of(m).W_O, model, replace_fn=lambda w: w * flip)
+        with np.errstate(over="ignore", invalid="ignore"):
+            assert not np.abs(printed(prompt) - expected).max() < 0.01
+
+    def test_a_query_among_the_keys_adds_itself_to_the_moment(self, rng):
+        prompt = regression(rng, m=1)
+        model = constructions.newton(**self.SETTINGS, steps=5)
+        unmasked = eqx.tree_at(lambda m: attention_of(m).sources, model, replace_fn=np.ones_like)
+        expected = il.run(algorithms.newton_schulz(0.2), prompt, steps=5)[-1]
+        assert np.abs(unmasked(prompt) - expected).max() > 1e-3
+
+    def test_the_printed_scale_loses_the_top_direction(self, rng):
+        """At `alpha = 2 / lambda_max^2` its residual goes from -1 to +1 and stays."""
+        s = np.diag([0.3, 0.8, 1.7])
+        for factor, converges in ((2.0, False), (1.9, True)):
+            inverse = factor / 1.7**2 * s
+            for _ in range(30):
+                inverse = 2 * inverse - inverse @ s @ inverse
+            assert np.allclose(inverse @ s, np.eye(3), atol=1e-6) == converges
+
+    def test_the_moments_are_odd_powers_up_to_twice_the_binomial(self):
+        """`M_1 = 2 a S - a^2 S^3`, `M_2 = 4 a S - 6 a^2 S^3 + 4 a^3 S^5 - a^4 S^7`."""
+        a, s = 0.3, np.array([0.3, 0.8, 1.7])
+        first = 2 * a * s - a**2 * s**3
+        second = 4 * a * s - 6 * a**2 * s**3 + 4 * a**3 * s**5 - a**4 * s**7
+        inverse = a * s
+        for expected in (first, second):
+            inverse = 2 * inverse - inverse * s * inverse
+            np.testing.assert_allclose(inverse, expected, rtol=1e-12)
+
+    def test_the_printed_bfgs_is_dfp_and_both_are_conjugate_gradients(self, rng):
+        """On a quadratic with exact line search from the identity, iterate by iterate."""
+        basis = np.linalg.qr(rng.normal(size=(5, 5)))[0]
+        matrix, target = basis @ np.diag([0.5, 1, 2, 3, 5.0]) @ basis.T, rng.normal(size=5)
+
+        def quasi_newton(update):
+            w, inverse, found = np.zeros(5), np.eye(5), []
+            for _ in range(4):
+                gradient = matrix @ w - target
+                direction = -inverse @ gradient
+                step = -(gradient @ direction) / (direction @ matrix @ direction) * direction
+                w, inverse = w + step, update(inverse, step, matrix @ step)
+                found.append(w)
+            return np.array(found)
+
+        def printed(b, s, y):
+            return b - np.outer(b @ y, b @ y) / (y @ b @ y) + np.outer(s, s) / (y @ s)
+
+        def bfgs(b, s, y):
+            left = np.eye(5) - np.outer(s, y) / (y @ s)
+            return left @ b @ left.T + np.outer(s, s) / (y @ s)
+
+        b, s, y = np.diag([1.0, 2, 3, 4, 5]), rng.normal(size=5), rng.normal(size=5)
+        y = y * np.sign(y @ s)
+        assert not np.allclose(printed(b, s, y), bfgs(b, s, y), rtol=1e-2)
+        found = quasi_newton(printed)
+        np.testing.assert_allclose(found, quasi_newton(bfgs), rtol=1e-9, atol=1e-11)
+        krylov = target[:, None]
+        for k in range(4):
+            small = np.linalg.solve(krylov.T @ matrix @ krylov, krylov.T @ target)
+            np.testing.assert_allclose(found[k], krylov @ small, rtol=1e-8, atol=1e-10)
+            krylov = np.column_stack([krylov, matrix @ krylov[:, -1]])
+
+
+class TestCheng2023:
+    def test_relu_scores_are_not_positive_definite_and_diverge(self, rng):
+        """So the matched limit is no Bayes estimator: the process has absolute eigenvalues."""
+        x, xq, y = (rng.normal(size=shape) for shape in [(12, 3), (7, 3), (12, 1)])
+        gram = np.maximum(x @ x.T, 0)
+        eigenvalues = np.linalg.eigvalsh(gram)
+        assert eigenvalues.min() < -1e-2
+        rate = 12 / eigenvalues.max()
+        found = [
+            np.abs(
+                constructions.functional_gradient_descent(
+                    [constructions.KernelHead(il.Kernel("relu"))],
+                    d=3, p=1, steps=steps, learning_rate=rate,
+                )(il.Prompt(x, y, xq))
+            ).max()
+            for steps in (1000, 2000)
+        ]  # fmt: skip
+        assert found[1] > 10 * found[0]
+
+    def test_a_mismatched_kernel_can_win_at_few_layers(self, rng):
+        """A matched kernel is best in depth, not at every depth: relu beats exp on exp's data."""
+        x = rng.normal(size=(200, 15, 5))
+        x /= np.linalg.norm(x, axis=-1, keepdims=True)
+        dots = np.einsum("bid,bjd->bij", x, x)
+        truth = np.exp(dots / 2)
+
+        def best_loss(scores, steps):
+            """The Gaussian process's expected error with the best single step size."""
+            s, basis = np.linalg.eigh(scores[:, :14, :14])
+            query = np.einsum("bi,bij->bj", scores[:, 14, :14], basis)
+            losses = []
+            for rate in np.geomspace(0.01, 1.0, 40):
+                with np.errstate(over="ignore", invalid="ignore"):
+                    weights = np.einsum(
+                        "bj,bij->bi", query * (1 - (1 - rate * s) ** steps) / s, basis
+                    )
+                    errors = np.einsum("bi,bij,bj->b", weights, truth[:, :14, :14], weights)
+                    errors += truth[:, 14, 14] - 2 * (weights * truth[:, 14, :14]).sum(1)
+                losses.append(np.nan_to_num(errors.mean(), nan=np.inf))
+            return min(losses)
+
+        relu = np.maximum(dots, 0)
+        assert best_loss(relu, 3) < best_loss(truth, 3)
+        assert best_loss(relu, 100) > best_loss(truth, 100)

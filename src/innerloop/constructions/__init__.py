@@ -7,10 +7,25 @@ from innerloop.constructions._construction import Construction as Construction
 from innerloop.constructions._copying import copying_gradient_descent as copying_gradient_descent
 from innerloop.constructions._deep_features import Features as Features
 from innerloop.constructions._deep_features import deep_features as deep_features
+from innerloop.constructions._functional_gradient_descent import KernelHead as KernelHead
+from innerloop.constructions._functional_gradient_descent import (
+    functional_gradient_descent as functional_gradient_descent,
+)
 from innerloop.constructions._gd_plus_plus import gd_plus_plus as gd_plus_plus
 from innerloop.constructions._gradient_descent import gradient_descent as gradient_descent
 from innerloop.constructions._interpolation import interpolated as interpolated
 from innerloop.constructions._interpolation import rescaled as rescaled
+from innerloop.constructions._newton import newton as newton
+from innerloop.constructions._one_layer_optimum import Limit as Limit
+from innerloop.constructions._one_layer_optimum import Optimum as Optimum
+from innerloop.constructions._one_layer_optimum import gradient_flow_limit as gradient_flow_limit
+from innerloop.constructions._one_layer_optimum import linear_optimum as linear_optimum
+from innerloop.constructions._one_layer_optimum import prompt_risk as prompt_risk
+from innerloop.constructions._one_layer_optimum import relu_optimum as relu_optimum
+from innerloop.constructions._one_layer_optimum import shift_bias as shift_bias
+from innerloop.constructions._preconditioned_gradient_descent import (
+    preconditioned_gradient_descent as preconditioned_gradient_descent,
+)
 from innerloop.constructions._registry import CONSTRUCTIONS as CONSTRUCTIONS
 from innerloop.constructions._registry import Entry as Entry
 from innerloop.constructions._softmax_pair import (

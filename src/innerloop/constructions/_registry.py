@@ -11,12 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 
 from innerloop import algorithms
+from innerloop.collectives import attend
 from innerloop.constructions._construction import Construction
 from innerloop.constructions._copying import copying_gradient_descent
 from innerloop.constructions._deep_features import Features, deep_features
+from innerloop.constructions._functional_gradient_descent import (
+    KernelHead,
+    functional_gradient_descent,
+)
 from innerloop.constructions._gd_plus_plus import gd_plus_plus
 from innerloop.constructions._gradient_descent import gradient_descent
+from innerloop.constructions._newton import newton
+from innerloop.constructions._preconditioned_gradient_descent import (
+    preconditioned_gradient_descent,
+)
 from innerloop.constructions._softmax_pair import softmax_gradient_descent
+from innerloop.kernels import Kernel
 from innerloop.learners import Learner
 from innerloop.prompts import Prompt
 
@@ -149,4 +159,83 @@ VON_OSWALD = (
     ),
 )
 
-CONSTRUCTIONS = VON_OSWALD
+STEP = np.array([[0.8, 0.1, 0.0], [0.0, 0.9, -0.1], [0.2, 0.0, 1.1]])
+TRANSFORM = np.array([[0.3, 0.0, 0.1], [0.1, 0.2, 0.0], [0.0, -0.1, 0.4]])
+
+
+def _sparse(step: np.ndarray, transform: np.ndarray) -> Learner:
+    """Ahn et al.'s family (11) as one token sees it."""
+
+    def init(x, y):
+        return (), (x, jnp.zeros_like(y))
+
+    def step_(shared, local, x, y):
+        del x
+        z, prediction = local
+        query = jnp.asarray(step, z.dtype) @ z
+        move = attend(query, z, y - prediction, mean=True)
+        shrink = jnp.asarray(transform, z.dtype) @ attend(query, z, z, mean=True)
+        return shared, (z - shrink, prediction + move)
+
+    def predict(shared, local, x):
+        del shared, x
+        return local[1]
+
+    return Learner(init, step_, predict)
+
+
+AHN = (
+    Entry(
+        "preconditioned_gradient_descent",
+        "Ahn et al. 2023",
+        "Lemma 1, family (8)",
+        lambda steps: preconditioned_gradient_descent(STEP[None], p=P, repeats=steps),
+        lambda: _sparse(STEP, np.zeros((D, D))),
+        regression,
+    ),
+    Entry(
+        "preconditioned_gd_plus_plus",
+        "Ahn et al. 2023",
+        "Theorem 4, family (11)",
+        lambda steps: preconditioned_gradient_descent(
+            STEP[None], p=P, transforms=TRANSFORM[None], repeats=steps
+        ),
+        lambda: _sparse(STEP, TRANSFORM),
+        regression,
+    ),
+)
+
+FU = (
+    Entry(
+        "newton",
+        "Fu et al. 2023",
+        "Theorem 5.1, ReLU attention",
+        lambda steps: newton(d=D, p=P, steps=steps, scale=0.2),
+        lambda: algorithms.newton_schulz(0.2),
+        regression,
+    ),
+    Entry(
+        "newton_linear",
+        "Fu et al. 2023",
+        "Theorem 5.1, linear attention",
+        lambda steps: newton(d=D, p=P, steps=steps, scale=0.2, relu=False),
+        lambda: algorithms.newton_schulz(0.2),
+        regression,
+    ),
+)
+
+CHENG = tuple(
+    Entry(
+        f"functional_gradient_descent_{name}",
+        "Cheng et al. 2023",
+        f"Proposition 1, h = {name}",
+        lambda steps, name=name: functional_gradient_descent(
+            [KernelHead(Kernel(name))], d=D, p=P, steps=steps, learning_rate=0.5
+        ),
+        lambda name=name: algorithms.functional_gradient_descent(0.5, kernel=name),
+        regression,
+    )
+    for name in ("linear", "relu", "exp", "softmax")
+)
+
+CONSTRUCTIONS = (*VON_OSWALD, *AHN, *FU, *CHENG)

@@ -58,11 +58,9 @@ def page() -> str:
         "Written by `python docs/make_constructions.py`: weights written down by hand, as in the "
         "literature, and what the compiler makes of the same algorithm. Three steps, float64; "
         "*layers* are blocks of attention and MLP, *sub-layers* count each of the two as one, as "
-        "several papers do; *heads* and *neurons* are those of the widest layer; *parts* are what an "
-        "ordinary transformer does not have; the error is the largest difference from `il.run`.\n\n"
-        + HEAD
-        + "\n".join(rows())
-        + "\n"
+        "several papers do; *heads* and *neurons* are those of the widest layer; *parts* are what "
+        "an ordinary transformer does not have; the error is the largest difference from `il.run`."
+        "\n\n" + HEAD + "\n".join(rows()) + "\n"
     )
 
 

@@ -4,6 +4,13 @@ Each function returns a `Construction`: a transformer that answers prompts, `con
 """
 
 from innerloop.constructions._construction import Construction as Construction
+from innerloop.constructions._convex_gradient_descent import SIGMOID_CURVATURE as SIGMOID_CURVATURE
+from innerloop.constructions._convex_gradient_descent import SQUARED as SQUARED
+from innerloop.constructions._convex_gradient_descent import Term as Term
+from innerloop.constructions._convex_gradient_descent import (
+    convex_gradient_descent as convex_gradient_descent,
+)
+from innerloop.constructions._convex_gradient_descent import logistic as logistic
 from innerloop.constructions._copying import copying_gradient_descent as copying_gradient_descent
 from innerloop.constructions._deep_features import Features as Features
 from innerloop.constructions._deep_features import deep_features as deep_features
@@ -13,8 +20,13 @@ from innerloop.constructions._functional_gradient_descent import (
 )
 from innerloop.constructions._gd_plus_plus import gd_plus_plus as gd_plus_plus
 from innerloop.constructions._gradient_descent import gradient_descent as gradient_descent
+from innerloop.constructions._hinges import Hinges as Hinges
+from innerloop.constructions._hinges import interpolant as interpolant
+from innerloop.constructions._hinges import interpolation_error as interpolation_error
+from innerloop.constructions._hinges import intervals_needed as intervals_needed
 from innerloop.constructions._interpolation import interpolated as interpolated
 from innerloop.constructions._interpolation import rescaled as rescaled
+from innerloop.constructions._lasso import lasso as lasso
 from innerloop.constructions._newton import newton as newton
 from innerloop.constructions._one_layer_optimum import Limit as Limit
 from innerloop.constructions._one_layer_optimum import Optimum as Optimum

@@ -7,7 +7,8 @@ Proof. With `A = 0` the covariates stay, and `Y_{l+1}[q] = Y_l[q] - r sum_i Y_l[
 `-f_l(x_q)` at the query, true for `f_0 = 0`: the recursion is `f_{l+1} = f_l + r sum_i (y_i -
 f_l(x_i)) k(., x_i)`, a step along the gradient of `1/2 sum_i (f(x_i) - y_i)^2` in the Hilbert space
 of `k`. Nothing was asked of `k`, so the identity holds for ReLU scores and for softmax too, which
-have no such space. As `l` grows, `f_l -> k_q^T K^{-1} y` for `0 < r < 2 / lambda_max(K)`: the mean of the Gaussian process with covariance `k`, so the Bayes estimator if that made the targets.
+have no such space. As `l` grows, `f_l -> k_q^T K^{-1} y` for `0 < r < 2 / lambda_max(K)`: the mean
+of the Gaussian process with covariance `k`, the Bayes estimator if that is where targets came from.
 With `A` the covariates move too, `X_{l+1} = X_l + A X_l M h(B X_l, C X_l)`: GD++ for functions.
 
 Departs from Cheng et al., Proposition 1: the step is beside a mean over the context, `r = eta / n`;

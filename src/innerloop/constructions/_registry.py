@@ -9,10 +9,13 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from innerloop import algorithms
 from innerloop.collectives import attend
 from innerloop.constructions._construction import Construction
+from innerloop.constructions._convex_gradient_descent import convex_gradient_descent
+from innerloop.constructions._convex_gradient_descent import logistic as logistic_loss
 from innerloop.constructions._copying import copying_gradient_descent
 from innerloop.constructions._deep_features import Features, deep_features
 from innerloop.constructions._functional_gradient_descent import (
@@ -21,13 +24,14 @@ from innerloop.constructions._functional_gradient_descent import (
 )
 from innerloop.constructions._gd_plus_plus import gd_plus_plus
 from innerloop.constructions._gradient_descent import gradient_descent
+from innerloop.constructions._lasso import lasso
 from innerloop.constructions._newton import newton
 from innerloop.constructions._preconditioned_gradient_descent import (
     preconditioned_gradient_descent,
 )
 from innerloop.constructions._softmax_pair import softmax_gradient_descent
 from innerloop.kernels import Kernel
-from innerloop.learners import Learner
+from innerloop.learners import Learner, learner
 from innerloop.prompts import Prompt
 
 
@@ -61,6 +65,12 @@ def regression(rng: np.random.Generator) -> Prompt:
     x, xq = (rng.uniform(-1, 1, size=(rows, 3)) for rows in (13, 7))
     y = x @ rng.uniform(-1, 1, size=(3, 2)) + rng.uniform(-0.3, 0.6, size=(13, 2))
     return Prompt(x, y, xq)
+
+
+def classification(rng: np.random.Generator) -> Prompt:
+    """One target, 0 or 1, by the sign of a noisy linear function."""
+    prompt = regression(rng)
+    return Prompt(prompt.x, (prompt.y[:, :1] > 0.1).astype(float), prompt.xq)
 
 
 D, P = 3, 2
@@ -238,4 +248,80 @@ CHENG = tuple(
     for name in ("linear", "relu", "exp", "softmax")
 )
 
-CONSTRUCTIONS = (*VON_OSWALD, *AHN, *FU, *CHENG)
+
+def _carried(learning_rate: float, *, ridge: float = 0.0, threshold: float = 0.0) -> Learner:
+    """Proximal gradient descent on a linear model whose weights every token carries."""
+
+    def init(x, y):
+        return (), jnp.zeros(len(y) * len(x), x.dtype)
+
+    def step(shared, weights, x, y):
+        d, minus = len(x), -jnp.ones(1, x.dtype)
+        slopes = [
+            attend(
+                jnp.concatenate([weights[k * d : k * d + d], minus]),
+                jnp.concatenate([x, y[k : k + 1]]),
+                x,
+                mean=True,
+            )
+            for k in range(len(y))
+        ]
+        moved = weights - learning_rate * (jnp.concatenate(slopes) + ridge * weights)
+        if not threshold:
+            return shared, moved
+        shrunk = jnp.maximum(moved - threshold, 0.0) - jnp.maximum(-moved - threshold, 0.0)
+        return shared, shrunk
+
+    def predict(shared, weights, x):
+        del shared
+        return weights.reshape(-1, len(x)) @ x
+
+    return Learner(init, step, predict)
+
+
+BAI = (
+    Entry(
+        "convex_gradient_descent",
+        "Bai et al. 2023",
+        "Theorem 13, squared error",
+        lambda steps: convex_gradient_descent(d=D, p=P, steps=steps, learning_rate=0.8),
+        lambda: _carried(0.8),
+        regression,
+    ),
+    Entry(
+        "ridge",
+        "Bai et al. 2023",
+        "Theorem 4, ridge",
+        lambda steps: convex_gradient_descent(
+            d=D, p=P, steps=steps, learning_rate=0.8, penalty=0.1
+        ),
+        lambda: _carried(0.8, ridge=0.1),
+        regression,
+    ),
+    Entry(
+        "lasso",
+        "Bai et al. 2023",
+        "Theorem 10, Lasso",
+        lambda steps: lasso(d=D, p=P, steps=steps, learning_rate=0.8, penalty=0.05),
+        lambda: _carried(0.8, threshold=0.04),
+        regression,
+    ),
+    Entry(
+        "logistic",
+        "Bai et al. 2023",
+        "Theorem 7, logistic loss, 64 hinges",
+        lambda steps: convex_gradient_descent(
+            d=D, p=1, steps=steps, learning_rate=2.0, loss=logistic_loss(4.0, 64)
+        ),
+        lambda: learner(
+            lambda w, x: w @ x,
+            np.zeros((1, D)),
+            optimizer=optax.sgd(2.0),
+            loss=lambda t, y: jnp.sum(jnp.log1p(jnp.exp(t)) - y * t),
+        ),
+        classification,
+        bound=2e-3,
+    ),
+)
+
+CONSTRUCTIONS = (*VON_OSWALD, *AHN, *FU, *CHENG, *BAI)

@@ -242,3 +242,87 @@ class TestCheng2023:
         relu = np.maximum(dots, 0)
         assert best_loss(relu, 3) < best_loss(truth, 3)
         assert best_loss(relu, 100) > best_loss(truth, 100)
+
+
+class TestWu2024:
+    SETTINGS = {"examples": 6, "steps": 2, "learning_rate": 0.1, "box": 5.0}
+
+    def prompt(self, rng):
+        x, xq = rng.normal(size=(6, 3)), rng.normal(size=(3, 3))
+        return il.Prompt(x, np.abs(rng.normal(size=(6, 2))), xq)
+
+    def weights_of(self, model, prompt):
+        """`V_1` and `V_2` as a query carries them at the end."""
+        stream = model.stream(prompt)[0]
+        return stream[5:17].reshape(4, 3), stream[17:25].reshape(2, 4)
+
+    def test_the_width_that_multiplies_errors_is_not_a_square_root(self):
+        """Lemma 6 for entries: rows of norm `B_v`, all the same unit vector."""
+        size, bound = 4, 0.7
+        matrix = np.zeros((size, size))
+        matrix[:, 0] = bound
+        largest = np.abs(matrix.T @ np.ones(size)).max()
+        np.testing.assert_allclose(largest, size * bound)
+        assert largest > np.sqrt(size) * bound
+        assert np.linalg.norm(matrix, 2) <= np.sqrt(size) * bound * (1 + 1e-12)  # in the 2-norm
+
+    def test_pre_activations_leave_the_printed_range(self):
+        """`R_1 = B_v B_r` misses the root of the width: `p` is a vector."""
+        v, p = np.full(4, 0.5), np.ones(4)
+        assert v @ p == 2 * np.linalg.norm(v) * np.abs(p).max()
+
+    def test_lemma_3_counts_every_unit_but_the_outputs(self):
+        weights = [np.ones((4, 3)), np.ones((4, 4)), np.ones((2, 4))]
+        model = constructions.deep_gradient_descent(
+            weights, activation=constructions.relu(0.1), **self.SETTINGS
+        )
+        third = np.asarray(model.transformer.blocks.attention[-1].W_V)[3]
+        assert np.any(third, axis=(1, 2)).sum() == 2 * (4 * 2 + 2)
+
+    def test_networks_that_start_at_zero_stay_there_or_stay_narrow(self, rng):
+        prompt = self.prompt(rng)
+        zero = [np.zeros((4, 3)), np.zeros((2, 4))]
+        found = {}
+        for name, activation in (
+            ("relu", constructions.relu(1e-6)),
+            ("sigmoid", constructions.sigmoid(4.0, 32)),
+        ):
+            model = constructions.deep_gradient_descent(
+                zero, activation=activation, **{**self.SETTINGS, "learning_rate": 5.0}
+            )
+            found[name] = self.weights_of(model, prompt)
+        assert all(not v.any() for v in found["relu"])
+        hidden, out = found["sigmoid"]
+        assert np.abs(hidden).max() > 1e-4
+        assert np.abs(out).max() > 1e-2
+        np.testing.assert_allclose(hidden, np.tile(hidden[:1], (4, 1)), atol=1e-12)
+
+    def test_the_scratch_must_be_erased_g_included(self, rng):
+        """The residual stream adds: what (3.22) forgets is there twice in the second step."""
+        prompt = self.prompt(rng)
+        weights = [rng.uniform(-0.4, 1, size=(4, 3)), rng.uniform(-0.4, 1, size=(2, 4))]
+        model = constructions.deep_gradient_descent(
+            weights, activation=constructions.relu(1e-6), **self.SETTINGS
+        )
+        place = 5 + 20 + 18 + 1  # data, weights, p r s, the constant, and then g
+        erased = model.transformer.blocks.mlp.W_out[-1, place : place + 2]
+        assert (erased != 0).any(axis=1).all()
+        forgetful = eqx.tree_at(
+            lambda m: m.transformer.blocks.mlp.W_out,
+            model,
+            replace_fn=lambda w: np.where(
+                (np.arange(len(w))[:, None, None] == len(w) - 1)
+                & np.isin(np.arange(w.shape[1]), [place, place + 1])[None, :, None],
+                0.0,
+                w,
+            ),
+        )
+        assert np.abs(forgetful(prompt) - model(prompt)).max() > 1e-4
+
+    def test_the_example_of_appendix_a_2_is_loose(self):
+        """They need 80 random features for 0.625; interpolation has 0.0117 with 21 hinges."""
+        t = np.linspace(-10, 10, 20_001)
+        hinges = constructions.interpolant(lambda t: 1 / (1 + np.exp(-t)), 10.0, 20)
+        error = np.abs(hinges(t) - 1 / (1 + np.exp(-t))).max()
+        assert len(hinges.factor) == 21
+        np.testing.assert_allclose(error, 0.0117, atol=2e-4)

@@ -12,8 +12,23 @@ from innerloop.constructions._convex_gradient_descent import (
 )
 from innerloop.constructions._convex_gradient_descent import logistic as logistic
 from innerloop.constructions._copying import copying_gradient_descent as copying_gradient_descent
+from innerloop.constructions._deep_bounds import Smoothness as Smoothness
+from innerloop.constructions._deep_bounds import gradient_bound as gradient_bound
+from innerloop.constructions._deep_bounds import printed_bound as printed_bound
+from innerloop.constructions._deep_bounds import sigmoid_smoothness as sigmoid_smoothness
+from innerloop.constructions._deep_bounds import trajectory_bound as trajectory_bound
 from innerloop.constructions._deep_features import Features as Features
 from innerloop.constructions._deep_features import deep_features as deep_features
+from innerloop.constructions._deep_gradient_descent import (
+    deep_gradient_descent as deep_gradient_descent,
+)
+from innerloop.constructions._deep_softmax import deep_softmax as deep_softmax
+from innerloop.constructions._deep_standard import deep_standard as deep_standard
+from innerloop.constructions._deep_tokens import NO_ACTIVATION as NO_ACTIVATION
+from innerloop.constructions._deep_tokens import Activation as Activation
+from innerloop.constructions._deep_tokens import relu as relu
+from innerloop.constructions._deep_tokens import sigmoid as sigmoid
+from innerloop.constructions._entry import Entry as Entry
 from innerloop.constructions._functional_gradient_descent import KernelHead as KernelHead
 from innerloop.constructions._functional_gradient_descent import (
     functional_gradient_descent as functional_gradient_descent,
@@ -39,7 +54,6 @@ from innerloop.constructions._preconditioned_gradient_descent import (
     preconditioned_gradient_descent as preconditioned_gradient_descent,
 )
 from innerloop.constructions._registry import CONSTRUCTIONS as CONSTRUCTIONS
-from innerloop.constructions._registry import Entry as Entry
 from innerloop.constructions._softmax_pair import (
     softmax_gradient_descent as softmax_gradient_descent,
 )

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from innerloop.constructions._multiplication import Multiplication
 from innerloop.kernels import Kernel
 from innerloop.models import MLP, Attention, Block
 from innerloop.tokens import READ_ROLES, ROLES
@@ -55,6 +56,7 @@ class Head(NamedTuple):
     average: bool = True  # divide by the number of context examples
     sources: tuple[bool, ...] = READ_ROLES  # by role, who is read
     readers: tuple[bool, ...] = (True,) * len(ROLES)  # by role, who is written to
+    alone: bool = False  # whether a token reads itself and no other
 
 
 class Neurons(NamedTuple):
@@ -108,8 +110,8 @@ def relu_pair(head: Head) -> tuple[Head, Head]:
 def bank(layers: Sequence[Layer]) -> Block:
     """Layers as a bank of blocks, padded with zeros to equal numbers of heads and neurons."""
     width = _width(layers)
-    kernels = sorted({h.kernel for layer in layers for h in layer.heads}, key=str)
-    attention = tuple(_attention(layers, kernel, width) for kernel in kernels)
+    kinds = sorted({(h.kernel, h.alone) for layer in layers for h in layer.heads}, key=str)
+    attention = tuple(_attention(layers, kernel, alone, width) for kernel, alone in kinds)
     if all(layer.neurons is None for layer in layers):
         return Block(attention, None)
     neurons = [
@@ -128,9 +130,10 @@ def bank(layers: Sequence[Layer]) -> Block:
     )
 
 
-def _attention(layers: Sequence[Layer], kernel: Kernel, width: int) -> Attention:
-    """The heads of one kernel, layer by layer."""
-    chosen = [[h for h in layer.heads if h.kernel == kernel] for layer in layers]
+def _attention(layers: Sequence[Layer], kernel: Kernel, alone: bool, width: int) -> Attention:
+    """The heads of one kind, layer by layer."""
+    kind = (kernel, alone)
+    chosen = [[h for h in layer.heads if (h.kernel, h.alone) == kind] for layer in layers]
     every = [h for heads in chosen for h in heads]
     count = max(len(heads) for heads in chosen)
     key, value = max(len(h.key) for h in every), max(len(h.value) for h in every)
@@ -145,7 +148,8 @@ def _attention(layers: Sequence[Layer], kernel: Kernel, width: int) -> Attention
     def flags(name: str) -> np.ndarray:
         return np.array([[getattr(h, name) for h in heads] for heads in rows], bool)
 
-    return Attention(
+    made = Multiplication if alone else Attention
+    return made(
         stacked("query", (key, width)),
         stacked("key", (key, width)),
         stacked("value", (value, width)),

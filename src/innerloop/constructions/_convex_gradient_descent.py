@@ -6,8 +6,8 @@ r"""A layer of ReLU attention is a gradient step on a convex loss: Bai et al., T
 
 Proof. Every token carries the same `w`. The scores of head `m` are `max(a_m <w, x_j> + b_m y_j +
 e_m, 0)`; their sum over heads, with values, is `-eta (1/n) sum_j loss'(<w, x_j>, y_j) x_j`, which
-is added to `w` in every token. One more head of constant score averages `-eta lambda w`. A last layer
-with scores `+-<x_q, w>` and value 1 reads the prediction out. `L + 1` layers for `L` steps.
+is added to `w` in every token. One more head of constant score averages `-eta lambda w`. A last
+layer with scores `+-<x_q, w>` and value 1 reads the prediction out. `L + 1` layers for `L` steps.
 
 - Squared error, `t - y = max(t - y, 0) - max(y - t, 0)`: two heads, exact; three with ridge.
 - Logistic loss, `sigmoid(t) - y`: an interpolant of the sigmoid and two heads for `-y`. A

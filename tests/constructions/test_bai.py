@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+import innerloop as il
 from innerloop import constructions
 from innerloop.constructions import Hinges, interpolant, interpolation_error
-from tests.oracles import lasso, least_squares
+from tests.oracles import deep_network, lasso, least_squares
 from tests.registries import classification, regression
 
 SIZES = {"d": 3, "p": 2}
@@ -118,3 +119,59 @@ def test_another_loss_is_another_answer(rng):
         for loss in (constructions.SQUARED, constructions.logistic(4.0, 64))
     )
     assert not np.allclose(squared(prompt), logistic(prompt), atol=1e-2)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_theorem_g_1(steps, rng):
+    """Two blocks a step, against backpropagation written out."""
+    hidden, output = rng.normal(size=(5, 3)), rng.normal(size=5)
+    x, y, xq = rng.normal(size=(11, 3)), rng.normal(size=(11, 1)), rng.normal(size=(7, 3))
+    path = deep_network.descend([hidden, output[None]], x, y, 0.1, steps, np.inf, output="none")
+    expected = deep_network.forward(path[-1], xq, output="none")[1][-1]
+    assert deep_network.margin(path, x, output="none") > 1e-5
+    model, soft = (
+        constructions.two_layer_network(
+            hidden, output, steps=steps, learning_rate=0.1, sharpness=sharpness
+        )
+        for sharpness in (1e6, 1.0)
+    )
+    prompt = il.Prompt(x, y, xq)
+    np.testing.assert_allclose(model(prompt), expected, rtol=0, atol=1e-8)
+    assert np.abs(soft(prompt) - expected).max() > 1e-4
+    assert model.depth == 2 * steps + 1
+
+
+PENALTIES = (0.0, 0.3, 3.0)
+
+
+def ridge_descent(x, y, penalty, rate, steps):
+    w = np.zeros(x.shape[1])
+    for _ in range(steps):
+        w = w - rate * (x.T @ (x @ w - y) / len(x) + penalty * w)
+    return w
+
+
+@pytest.mark.parametrize("noise", [0.0, 3.0])
+@pytest.mark.parametrize("steps", [2, 5, 20])
+def test_selection_by_validation(steps, noise, rng):
+    """The best on the last five examples, or the printed mixture; a first step knows no penalty."""
+    x, xq = rng.normal(size=(13, 3)), rng.normal(size=(7, 3))
+    y = x @ np.array([1.0, -1.0, 0.5]) * (noise == 0) + noise * rng.normal(size=13)
+    candidates = [ridge_descent(x[:8], y[:8], lam, 0.2, steps) for lam in PENALTIES]
+    losses = np.array([np.mean((x[8:] @ w - y[8:]) ** 2) / 2 for w in candidates])
+    for resolution in (1e-6, 0.1):
+        c = np.maximum(losses[:, None] - losses, 0).sum(1)
+        u = np.maximum(1 - c / resolution, 0)
+        total = np.concatenate([[0.0], np.cumsum(u)])
+        shares = np.maximum(1 - total[:-1], 0) - np.maximum(1 - total[1:], 0)
+        expected = xq @ (shares @ np.array(candidates))
+        model = constructions.select_ridge(
+            PENALTIES, d=3, training=8, validation=5, steps=steps, learning_rate=0.2,
+            resolution=resolution,
+        )  # fmt: skip
+        found = model(il.Prompt(x, y[:, None], xq))[:, 0]
+        np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+        if resolution == 1e-6:
+            np.testing.assert_allclose(found, xq @ candidates[losses.argmin()], atol=1e-9)
+            assert np.abs(found - xq @ candidates[losses.argmax()]).max() > 1e-3
+    assert model.depth == steps + 5

@@ -58,7 +58,10 @@ def test_bounds_are_not_idle(name):
         assert np.abs(predictions(name, 5) - iterates(name)[5]).max() > bound / 1000
 
 
-DEEPER = {"logistic": "shared weights take two heads in sequence, predictions and their mean"}
+DEEPER = {
+    "logistic": "shared weights take two heads in sequence, predictions and the mean gradient",
+    "two_layer_network": "2N = 4 blocks a step; carried weights are key and value of one head",
+}
 """Where the compiler needs more layers than the literature does, and why."""
 
 

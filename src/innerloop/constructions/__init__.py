@@ -54,6 +54,8 @@ from innerloop.constructions._preconditioned_gradient_descent import (
     preconditioned_gradient_descent as preconditioned_gradient_descent,
 )
 from innerloop.constructions._registry import CONSTRUCTIONS as CONSTRUCTIONS
+from innerloop.constructions._selection import select_ridge as select_ridge
 from innerloop.constructions._softmax_pair import (
     softmax_gradient_descent as softmax_gradient_descent,
 )
+from innerloop.constructions._two_layer_network import two_layer_network as two_layer_network

@@ -9,7 +9,9 @@ from innerloop.constructions._convex_gradient_descent import convex_gradient_des
 from innerloop.constructions._convex_gradient_descent import logistic as logistic_loss
 from innerloop.constructions._entry import D, Entry, P, classification, regression
 from innerloop.constructions._lasso import lasso
+from innerloop.constructions._two_layer_network import two_layer_network
 from innerloop.learners import Learner, learner
+from innerloop.prompts import Prompt
 
 
 def _carried(learning_rate: float, *, ridge: float = 0.0, threshold: float = 0.0) -> Learner:
@@ -40,6 +42,16 @@ def _carried(learning_rate: float, *, ridge: float = 0.0, threshold: float = 0.0
         return weights.reshape(-1, len(x)) @ x
 
     return Learner(init, step, predict)
+
+
+HIDDEN = np.array([[1.0, 0.3, -0.2], [-0.4, 0.8, 0.5], [0.3, -0.6, 0.9], [-0.7, -0.5, -0.3]])
+OUTPUT = np.array([[0.7, -0.5, 0.4, 0.6]])
+
+
+def single_target(rng: np.random.Generator) -> Prompt:
+    """The first target of a regression."""
+    prompt = regression(rng)
+    return Prompt(prompt.x, prompt.y[:, :1], prompt.xq)
 
 
 BAI = (
@@ -84,5 +96,19 @@ BAI = (
         ),
         classification,
         bound=2e-3,
+    ),
+    Entry(
+        "two_layer_network",
+        "Bai et al. 2023",
+        "Theorem G.1, ReLU",
+        lambda steps: two_layer_network(
+            HIDDEN, OUTPUT[0], steps=steps, learning_rate=0.3, sharpness=1e4
+        ),
+        lambda: learner(
+            lambda w, x: w[1] @ jnp.maximum(w[0] @ x, 0.0),
+            (HIDDEN, OUTPUT),
+            optimizer=optax.sgd(0.3),
+        ),
+        single_target,
     ),
 )

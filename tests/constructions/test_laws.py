@@ -60,6 +60,7 @@ def test_bounds_are_not_idle(name):
 
 DEEPER = {
     "logistic": "shared weights take two heads in sequence, predictions and the mean gradient",
+    "sherman_morrison": "seven blocks a step: products with shared matrices are heads, not neurons",
     "two_layer_network": "2N = 4 blocks a step; carried weights are key and value of one head",
 }
 """Where the compiler needs more layers than the literature does, and why."""

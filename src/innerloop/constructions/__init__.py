@@ -42,6 +42,10 @@ from innerloop.constructions._hinges import intervals_needed as intervals_needed
 from innerloop.constructions._interpolation import interpolated as interpolated
 from innerloop.constructions._interpolation import rescaled as rescaled
 from innerloop.constructions._lasso import lasso as lasso
+from innerloop.constructions._mesa import autoregressive_step as autoregressive_step
+from innerloop.constructions._mesa import chebyshev_coefficients as chebyshev_coefficients
+from innerloop.constructions._mesa import mesa_layer as mesa_layer
+from innerloop.constructions._mesa import momentum_inverse as momentum_inverse
 from innerloop.constructions._newton import newton as newton
 from innerloop.constructions._one_layer_optimum import Limit as Limit
 from innerloop.constructions._one_layer_optimum import Optimum as Optimum
@@ -50,6 +54,8 @@ from innerloop.constructions._one_layer_optimum import linear_optimum as linear_
 from innerloop.constructions._one_layer_optimum import prompt_risk as prompt_risk
 from innerloop.constructions._one_layer_optimum import relu_optimum as relu_optimum
 from innerloop.constructions._one_layer_optimum import shift_bias as shift_bias
+from innerloop.constructions._online import online_gradient_descent as online_gradient_descent
+from innerloop.constructions._online import sherman_morrison as sherman_morrison
 from innerloop.constructions._preconditioned_gradient_descent import (
     preconditioned_gradient_descent as preconditioned_gradient_descent,
 )

@@ -60,11 +60,12 @@ class Head(NamedTuple):
 
 
 class Neurons(NamedTuple):
-    """A hidden layer of ReLU neurons: `output max(input h + bias, 0)`."""
+    """A hidden layer: `output max(input h + bias, 0)`, times `gate h` in neurons that have one."""
 
     input: Float[np.ndarray, "f r"]
     output: Float[np.ndarray, "r f"]
     bias: Float[np.ndarray, " f"] | None = None
+    gate: Float[np.ndarray, "f r"] | None = None
 
 
 class Layer(NamedTuple):
@@ -82,10 +83,12 @@ class Layer(NamedTuple):
 def together(*groups: Neurons) -> Neurons:
     """Groups of neurons side by side in one MLP."""
     biases = [np.zeros(len(g.input)) if g.bias is None else g.bias for g in groups]
+    gates = [np.zeros_like(g.input) if g.gate is None else g.gate for g in groups]
     return Neurons(
         np.concatenate([g.input for g in groups]),
         np.concatenate([g.output for g in groups], axis=1),
         np.concatenate(biases),
+        None if all(g.gate is None for g in groups) else np.concatenate(gates),
     )
 
 
@@ -107,27 +110,34 @@ def relu_pair(head: Head) -> tuple[Head, Head]:
     return positive, positive._replace(query=-head.query, output=-head.output)
 
 
-def bank(layers: Sequence[Layer]) -> Block:
-    """Layers as a bank of blocks, padded with zeros to equal numbers of heads and neurons."""
+def bank(layers: Sequence[Layer], activation: str = "relu") -> Block:
+    """Layers as a bank of blocks, padded with zeros to equal numbers of heads and neurons.
+
+    Args:
+        layers: The layers.
+        activation: That of neurons; where some have gates all become ReGLU, and a neuron without
+            a gate gates the constant 1.
+    """
     width = _width(layers)
     kinds = sorted({(h.kernel, h.alone) for layer in layers for h in layer.heads}, key=str)
     attention = tuple(_attention(layers, kernel, alone, width) for kernel, alone in kinds)
     if all(layer.neurons is None for layer in layers):
         return Block(attention, None)
-    neurons = [
-        layer.neurons or Neurons(np.zeros((0, width)), np.zeros((width, 0))) for layer in layers
-    ]
+    nothing = Neurons(np.zeros((0, width)), np.zeros((width, 0)))
+    neurons = [together(layer.neurons or nothing) for layer in layers]
     size = max(len(n.input) for n in neurons)
-    biases = [np.zeros(len(n.input)) if n.bias is None else n.bias for n in neurons]
-    return Block(
-        attention,
-        MLP(
-            np.stack([_padded(n.input, (size, width)) for n in neurons]),
-            np.stack([_padded(b, (size,)) for b in biases]),
-            np.stack([_padded(n.output, (width, size)) for n in neurons]),
-            np.zeros((len(layers), width)),
-        ),
-    )
+
+    def stacked(name: str, *shape: int) -> np.ndarray:
+        return np.stack([_padded(getattr(n, name), shape) for n in neurons])
+
+    into, bias = stacked("input", size, width), stacked("bias", size)
+    out, shift = stacked("output", width, size), np.zeros((len(layers), width))
+    if all(n.gate is None for n in neurons):
+        return Block(attention, MLP(into, bias, out, shift, activation=activation))
+    gates = [np.zeros((0, width)) if n.gate is None else n.gate for n in neurons]
+    values = np.stack([_padded(gate, (size, width)) for gate in gates])
+    ones = (~np.any(values, axis=-1)).astype(float)
+    return Block(attention, MLP(values, ones, out, shift, into, bias, activation="reglu"))
 
 
 def _attention(layers: Sequence[Layer], kernel: Kernel, alone: bool, width: int) -> Attention:

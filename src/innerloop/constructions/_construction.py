@@ -108,6 +108,7 @@ def construction(
     registers: Float[np.ndarray, "registers r"] | None = None,
     divisor: Literal["context", "tokens"] = "context",
     one_query: bool = False,
+    activation: str = "relu",
 ) -> Construction:
     """Layers as a construction.
 
@@ -120,13 +121,14 @@ def construction(
         registers: Tokens that belong to the model; none by default.
         divisor: What heads that average divide by.
         one_query: Whether queries are answered one by one.
+        activation: That of the neurons.
 
     Returns:
         The construction.
     """
     order = tuple(range(len(layers))) * repeats if isinstance(repeats, int) else tuple(repeats)
     return Construction(
-        Transformer(bank(layers), order),
+        Transformer(bank(layers, activation), order),
         np.stack(embed),
         unembed,
         np.zeros((0, unembed.shape[1])) if registers is None else registers,

@@ -4,11 +4,13 @@ Papers in the order of their years; a test's name says what is true.
 """
 
 import equinox as eqx
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import innerloop as il
 from innerloop import algorithms, constructions
+from innerloop.models import LayerNorm
 from tests.registries import WEIGHTS, regression
 
 SIZES = {"d": 3, "p": 2}
@@ -96,6 +98,32 @@ class TestVonOswald2022:
             error = np.abs(printed(prompt) - expected[steps]).max()
             assert error < 1e-12 if steps == 1 else error > 1e-3
 
+    def test_the_figures_were_drawn_for_half_the_printed_range(self, rng):
+        """Printed extremes of `eig(X X^T)` fit `U(-1/2, 1/2)`, as do the losses of about 0.2."""
+        printed = {25: (0.097, 7.712), 50: (0.666, 10.845), 100: (2.870, 17.196)}
+        for n, extremes in printed.items():
+            found = {}
+            for width in (0.5, 1.0):
+                x = rng.uniform(-width, width, size=(10_000, n, 10))
+                s = np.linalg.eigvalsh(np.einsum("bni,bnj->bij", x, x))
+                found[width] = np.array([s.min(), s.max()])
+            np.testing.assert_allclose(found[0.5], extremes, rtol=0.35)
+            assert (found[1.0] > 2.2 * np.array(extremes)).all()
+
+    def test_the_best_single_step_in_closed_form(self):
+        """`eta = n / (v (n + d - 2 + kurtosis))`: 6.06 and 0.2062 for `U(-1/2, 1/2)`, d = n = 10.
+
+        Exact moments: `E S^2 = v^2 ((n + d - 2 + kurtosis) / n) I` for independent coordinates.
+        """
+        d = n = 10
+        for half, rate, loss in ((0.5, 6.0606, 0.206229), (1.0, 1.5152, 0.824916)):
+            variance, kurtosis = half**2 / 3, 1.8
+            fourth = variance**2 * (n + d - 2 + kurtosis) / n
+            best = variance / fourth
+            np.testing.assert_allclose(best, rate, rtol=1e-4)
+            error = variance * d * (1 - 2 * best * variance + best**2 * fourth) / 2
+            np.testing.assert_allclose(error, loss, rtol=1e-5)
+
 
 class TestAhn2023:
     def test_lemma_1_needs_a_symmetric_matrix_or_a_transpose(self, rng):
@@ -122,6 +150,18 @@ class TestAhn2023:
             losses[n] = (left**2).sum(1).mean()
         assert losses[20] < 2e-3
         assert losses[10] > 1.0
+
+
+class TestZhang2023:
+    def test_random_covariances_leave_a_third_of_the_variance(self):
+        """One matrix for all covariances with exponential eigenvalues: `A = 1/3`, error `d/3`."""
+        eigenvalues, weights = np.polynomial.laguerre.laggauss(20)
+
+        def loss(a):
+            return weights @ (eigenvalues * (1 - a * eigenvalues) ** 2)
+
+        np.testing.assert_allclose(loss(1 / 3), 1 / 3, rtol=1e-10)
+        assert min(loss(0.3), loss(0.36)) > loss(1 / 3)
 
 
 class TestFu2023:
@@ -243,6 +283,25 @@ class TestCheng2023:
         assert best_loss(relu, 3) < best_loss(truth, 3)
         assert best_loss(relu, 100) > best_loss(truth, 100)
 
+    def test_how_often_relu_gram_matrices_are_indefinite(self, rng):
+        """2, 17, 55, 90, 99, 100 % of them, for 4, 6, ..., 14 examples and a query."""
+        for n, share in ((4, 0.02), (6, 0.17), (8, 0.55), (10, 0.90), (12, 0.99), (14, 1.0)):
+            x = rng.normal(size=(2000, n + 1, 5))
+            x /= np.linalg.norm(x, axis=-1, keepdims=True)
+            gram = np.maximum(np.einsum("bid,bjd->bij", x, x), 0)
+            found = (np.linalg.eigvalsh(gram)[:, 0] < -1e-12).mean()
+            assert abs(found - share) < 0.05
+
+    def test_the_released_curve_for_one_linear_layer_is_under_trained(self, rng):
+        """Its log loss is -0.15; the optimum leaves a third of the variance, -1.0986."""
+        d, n = 5, 8
+        best = (1 / d) / ((1 / (n * d)) * (1 + (n - 1) / d))
+        x = rng.normal(size=(20_000, n, d))
+        x /= np.linalg.norm(x, axis=-1, keepdims=True)
+        wrong = best * np.einsum("bni,bnj->bij", x, x) / n - np.eye(d)
+        losses = (wrong**2).sum((1, 2)) / d
+        assert abs(losses.mean() - 1 / 3) < 4 * losses.std() / np.sqrt(len(losses))
+
 
 class TestWu2024:
     SETTINGS = {"examples": 6, "steps": 2, "learning_rate": 0.1, "box": 5.0}
@@ -326,3 +385,58 @@ class TestWu2024:
         error = np.abs(hinges(t) - 1 / (1 + np.exp(-t))).max()
         assert len(hinges.factor) == 21
         np.testing.assert_allclose(error, 0.0117, atol=2e-4)
+
+    def test_step_sizes_up_to_the_smoothness_constant_diverge(self):
+        """`eta <= L_f` in print is `eta <= 1 / L_f`: on `3 w^2 / 2` a step of 3 is no descent."""
+        smoothness, start = 3.0, 1.0
+        printed, meant = (start - rate * smoothness * start for rate in (3.0, 1 / 3.0))
+        assert abs(printed) > abs(start) > abs(meant)
+
+    def test_the_norm_of_the_gate_layer_is_bounded_by_rows_only(self, rng):
+        """Columns of the constant collect an entry of every unit; Def. 9's norm is of columns."""
+        widths = {}
+        for p in (2, 5):
+            weights = [np.ones((4, 3)), np.ones((p, 4))]
+            model = constructions.deep_gradient_descent(
+                weights, activation=constructions.relu(0.1), largest=7.0, **self.SETTINGS
+            )
+            matrix = np.abs(np.asarray(model.transformer.blocks.mlp.W_in)[3])
+            widths[p] = (matrix.sum(1).max(), matrix.sum(0).max())
+        assert widths[2][0] == widths[5][0] == 2 * 2 + 2 * 7
+        assert widths[5][1] == 2 * 5 * 7
+        assert widths[2][1] == 2 * 2 * 7
+
+    def test_teachers_of_figures_5_and_6_would_be_dead(self, rng):
+        """Weights `N(-1/2, 1)` and covariates `N(-2, 1)`: wide bias-free ReLU networks are 0."""
+        dead = {}
+        for width in (10, 20, 50, 100):
+            found = []
+            for _ in range(150):
+                p = rng.normal(-2, 1, size=(50, 20))
+                for size in (width, width, width):
+                    p = np.maximum(p @ rng.normal(-0.5, 1, size=(size, p.shape[1])).T, 0)
+                found.append(not p.any())
+            dead[width] = np.mean(found)
+        for width, share in ((10, 0.22), (20, 0.37), (50, 0.86), (100, 1.0)):
+            assert abs(dead[width] - share) < 0.12
+
+    def test_the_mean_of_the_prompt_explains_most_of_the_experiments(self, rng):
+        """R^2 of about 0.84 at 50 examples for three-layer teachers with a linear output."""
+        errors, targets = [], []
+        for _ in range(600):
+            p = rng.normal(-2, 1, size=(51, 20))
+            for size in (100, 100):
+                p = np.maximum(p @ rng.normal(size=(size, p.shape[1])).T / 10, 0)
+            y = p @ rng.normal(size=100)
+            errors.append(y[-1] - y[:-1].mean())
+            targets.append(y[-1])
+        assert abs(1 - np.var(errors) / np.var(targets) - 0.84) < 0.06
+
+
+class TestNath2024:
+    def test_normalised_outputs_of_one_or_two_numbers_are_constants(self, rng):
+        """Post-LayerNorm without a head: one point for d = 1, two for d = 2."""
+        for d, points in ((1, 1), (2, 2)):
+            norm = LayerNorm(np.ones(d), np.zeros(d))
+            found = np.asarray(norm(jnp.asarray(1e3 * rng.normal(size=(200, d)))))
+            assert len(np.unique(found.round(3), axis=0)) == points

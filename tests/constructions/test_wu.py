@@ -11,6 +11,7 @@ from scipy.special import expit
 import innerloop as il
 from innerloop import constructions
 from innerloop.constructions._construction import _tokens
+from innerloop.constructions._deep_tokens import DeepTokens
 from innerloop.constructions._hinges import interpolation_error
 from innerloop.constructions._multiplication import Multiplication
 from innerloop.models import Attention
@@ -215,37 +216,74 @@ def flat(matrices):
     return np.concatenate([m.ravel() for m in matrices])
 
 
-@pytest.mark.parametrize("depth", [2, 3, 4])
-def test_smooth_activations_within_both_bounds_with_slope_two(depth):
-    """Measured <= recursion by norms <= what the paper states, with `P = max(K, d)`."""
+def smooth_problem(depth, intervals):
+    """A sigmoid network, a prompt, and both bounds on a step through `intervals` hinges."""
     weights, prompt = problem(depth)
     weights = [v / 1.5 for v in weights]
-    exact = flat(deep_network.gradient(weights, prompt.x, prompt.y, "sigmoid"))
     residual = deep_network.forward(weights, prompt.x, "sigmoid")[1][-1] - prompt.y
-    errors = []
-    for intervals in (8, 16, 32, 64, 128):
-        model = smooth(weights, intervals)
-        found = flat(weights) - carried_weights(model, prompt, weights)
+    known = smoothness_at(intervals)
+    ours = constructions.step_errors(
+        weights,
+        known,
+        inputs=np.linalg.norm(prompt.x, axis=1).max(),
+        residual=2 * np.linalg.norm(residual, axis=1).max() + 0.1,
+        slope=2.0,
+    )
+    printed = constructions.printed_errors(
+        known,
+        depth=depth,
+        width=4,
+        growth=4.0,
+        row_bound=max(np.linalg.norm(v, axis=1).max() for v in weights),
+        residual=2 * np.abs(residual).max() + 0.1,
+        slope=2.0,
+    )
+    return weights, prompt, ours, printed
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_lemmas_2_to_6_layer_by_layer(depth):
+    """Every slot of the scratch, before it is erased, against what backpropagation says."""
+    weights, prompt, ours, printed = smooth_problem(depth, 12)
+    model = smooth(weights, 12)
+    before_update = dataclasses.replace(model.transformer, order=tuple(range(2 * depth + 2)))
+    tokens, roles = _tokens(model, il.Prompt(prompt.x, prompt.y, prompt.xq[:1]))
+    stream = np.asarray(before_update(tokens, roles, len(tokens)))[:N]
+    held = DeepTokens(weights, "prs", g=2, t=1)
+    a, p = deep_network.forward(weights, prompt.x, "sigmoid")
+    slopes = [expit(v) * expit(-v) for v in a]
+    u = 2 * (p[-1] - prompt.y)
+    s = [slopes[-1] * u]
+    for j in range(depth - 1, 0, -1):
+        s.insert(0, slopes[j - 1] * (s[0] @ weights[j]))
+
+    def largest(found, truth, by_norm):
+        wrong = found - truth
+        return (np.linalg.norm(wrong, axis=1) if by_norm else np.abs(wrong)).max()
+
+    for j in range(1, depth + 1):
+        forward = largest(stream @ held.at("p", j).T, p[j], True)
+        assert 0 < forward <= ours.forward[j - 1] <= printed.forward[j - 1]
+        slope = largest(stream @ held.at("r", j).T, slopes[j - 1], False)
+        assert 0 < slope <= ours.slopes[j - 1] <= printed.slopes[j - 1]
+        backward = stream @ held.at("s", j).T
+        assert 0 < largest(backward, s[j - 1], True) <= ours.backward[j - 1]
+        assert largest(backward, s[j - 1], False) <= printed.backward[j - 1]
+    assert largest(stream @ held.slots.g.T, u, True) <= ours.loss
+    assert largest(stream @ held.slots.g.T, u, False) <= printed.loss
+
+
+@pytest.mark.parametrize("depth", [2, 3, 4])
+def test_theorem_1_within_both_bounds_with_slope_two(depth):
+    """Measured <= recursion by norms <= what the paper states, with `P = max(K, d)`."""
+    errors, counts = [], (8, 16, 32, 64)
+    for intervals in counts:
+        weights, prompt, ours, printed = smooth_problem(depth, intervals)
+        exact = flat(deep_network.gradient(weights, prompt.x, prompt.y, "sigmoid"))
+        found = flat(weights) - carried_weights(smooth(weights, intervals), prompt, weights)
         errors.append(np.linalg.norm(found - exact))
-        known = smoothness_at(intervals)
-        ours = constructions.gradient_bound(
-            weights,
-            known,
-            inputs=np.linalg.norm(prompt.x, axis=1).max(),
-            residual=2 * np.linalg.norm(residual, axis=1).max() + 0.1,
-            slope=2.0,
-        )
-        printed = constructions.printed_bound(
-            known,
-            depth=depth,
-            width=4,
-            growth=4.0,
-            row_bound=max(np.linalg.norm(v, axis=1).max() for v in weights),
-            residual=2 * np.abs(residual).max() + 0.1,
-            slope=2.0,
-        )
-        assert errors[-1] <= ours <= printed
-    slope = np.polyfit(np.log([8, 16, 32, 64, 128]), np.log(errors), 1)[0]
+        assert errors[-1] <= ours.gradient <= printed.gradient
+    slope = np.polyfit(np.log(counts), np.log(errors), 1)[0]
     assert -2.4 < slope < -1.7
 
 

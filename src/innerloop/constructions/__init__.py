@@ -13,9 +13,10 @@ from innerloop.constructions._convex_gradient_descent import (
 from innerloop.constructions._convex_gradient_descent import logistic as logistic
 from innerloop.constructions._copying import copying_gradient_descent as copying_gradient_descent
 from innerloop.constructions._deep_bounds import Smoothness as Smoothness
-from innerloop.constructions._deep_bounds import gradient_bound as gradient_bound
-from innerloop.constructions._deep_bounds import printed_bound as printed_bound
+from innerloop.constructions._deep_bounds import StepErrors as StepErrors
+from innerloop.constructions._deep_bounds import printed_errors as printed_errors
 from innerloop.constructions._deep_bounds import sigmoid_smoothness as sigmoid_smoothness
+from innerloop.constructions._deep_bounds import step_errors as step_errors
 from innerloop.constructions._deep_bounds import trajectory_bound as trajectory_bound
 from innerloop.constructions._deep_features import Features as Features
 from innerloop.constructions._deep_features import deep_features as deep_features

@@ -9,7 +9,7 @@ forward pass to its gradient; `|r - r_bar| <= eps_r`, `|r' - r'_bar| <= eps_r'`:
     e_s(j) = |V_{j+1}| (e_r'(j) S(j+1) + (B_r' + eps_r') e_s(j+1))
     |grad error| <= 1/2 sqrt(sum_j (e_s(j) P_{j-1} + S(j) e_p(j-1))^2)
 
-with `G` a bound on `|u|`, `P_j` on `|p(j)|`, spectral norms of `V_j`. `printed_bound` is what
+with `G` a bound on `|u|`, `P_j` on `|p(j)|`, spectral norms of `V_j`. `printed_errors` is what
 the paper states, in row norms `B_v` and one width `P` for all layers.
 
 Departs from Wu et al., Lemma 6 and Theorem 1: `P = max(sqrt K, sqrt d)` is too small for entries,
@@ -46,15 +46,25 @@ def sigmoid_smoothness(value_error: float, slope_error: float) -> Smoothness:
     return Smoothness(1.0, 0.25, 0.25, 1 / (6 * math.sqrt(3)), value_error, slope_error)
 
 
-def gradient_bound(
+class StepErrors(NamedTuple):
+    """Bounds on what one step gets wrong, by layer of the network where there is one for each."""
+
+    forward: tuple[float, ...]  # of p(1), ..., p(N), in the 2-norm (Lemma 2)
+    slopes: tuple[float, ...]  # of the entries of r'(0), ..., r'(N-1) (Lemma 3)
+    loss: float  # of u (Lemma 4)
+    backward: tuple[float, ...]  # of s(1), ..., s(N) (Lemmas 5 and 6)
+    gradient: float  # of the gradient, in the 2-norm (Theorem 1)
+
+
+def step_errors(
     weights: Sequence[Float[np.ndarray, "_ _"]],
     smoothness: Smoothness,
     *,
     inputs: float,
     residual: float,
     slope: float,
-) -> float:
-    """The recursions above: a bound on the 2-norm of the gradient's error at given weights.
+) -> StepErrors:
+    """The recursions above, at given weights; all errors of vectors in the 2-norm.
 
     Args:
         weights: `V_1, ..., V_N`.
@@ -72,18 +82,21 @@ def gradient_bound(
         slopes.append(r.slope_error + r.slope_lipschitz * row * forward[-1])
         forward.append(math.sqrt(width) * r.value_error + r.lipschitz * norm * forward[-1])
     sizes = [inputs, *(math.sqrt(width) * (r.value + r.value_error) for width in widths)]
-    largest = r.slope * residual
-    error = slopes[-1] * residual + (r.slope + r.slope_error) * slope * forward[-1]
+    largest, loss = r.slope * residual, slope * forward[-1]
+    backward = [slopes[-1] * residual + (r.slope + r.slope_error) * loss]
     total = 0.0
     for j in range(depth - 1, -1, -1):
-        total += (error * sizes[j] + largest * forward[j]) ** 2
+        total += (backward[0] * sizes[j] + largest * forward[j]) ** 2
         if j:
-            error = norms[j] * (slopes[j - 1] * largest + (r.slope + r.slope_error) * error)
+            carried = slopes[j - 1] * largest + (r.slope + r.slope_error) * backward[0]
+            backward.insert(0, norms[j] * carried)
             largest = r.slope * norms[j] * largest
-    return math.sqrt(total) / 2
+    return StepErrors(
+        tuple(forward[1:]), tuple(slopes), loss, tuple(backward), math.sqrt(total) / 2
+    )
 
 
-def printed_bound(
+def printed_errors(
     smoothness: Smoothness,
     *,
     depth: int,
@@ -92,13 +105,13 @@ def printed_bound(
     row_bound: float,
     residual: float,
     slope: float,
-) -> float:
-    """Theorem 1's bound on the gradient's error, for all weights with rows in a ball.
+) -> StepErrors:
+    """What the paper's lemmas state for all weights with rows in a ball; `u` and `s` by entries.
 
     Args:
         smoothness: The activation's constants and errors.
         depth: `N`.
-        width: `K`.
+        width: `K`, at least the number of targets.
         growth: `P`: the paper's `max(sqrt K, sqrt d)`, or `max(K, d)`, with which it is true.
         row_bound: `B_v`.
         residual: `B_l`, a bound on the entries of `u`.
@@ -106,22 +119,26 @@ def printed_bound(
     """
     r = smoothness
     step = math.sqrt(width) * r.lipschitz * row_bound
-    forward = math.sqrt(width) * sum(step**i for i in range(depth))  # E_r
+    sums = [sum(step**i for i in range(j)) for j in range(1, depth + 1)]
+    forward = math.sqrt(width) * sums[-1]  # E_r
     q = r.slope * row_bound * growth
     back = range(depth)  # N - j
     largest = max(q**i * r.slope * residual for i in back)  # B_s
-    sums = [sum(q**k for k in range(i)) for i in back]  # G_j
+    geometric = [sum(q**k for k in range(i)) for i in back]  # G_j
     from_values = max(
-        r.slope_lipschitz * forward * growth * largest * row_bound**2 * sums[i]
+        r.slope_lipschitz * forward * growth * largest * row_bound**2 * geometric[i]
         + q**i * (residual * r.slope_lipschitz * row_bound * forward + r.slope * slope * forward)
         for i in back
     )
-    from_slopes = max(growth * largest * row_bound * sums[i] + q**i * residual for i in back)
+    from_slopes = max(growth * largest * row_bound * geometric[i] + q**i * residual for i in back)
     error = from_values * r.value_error + from_slopes * r.slope_error
-    return (
-        (depth / 2)
-        * growth
-        * (error * math.sqrt(growth) * r.value + largest * forward * r.value_error)
+    in_values = error * math.sqrt(growth) * r.value + largest * forward * r.value_error
+    return StepErrors(
+        tuple(math.sqrt(width) * r.value_error * total for total in sums),
+        (r.slope_error + r.slope_lipschitz * row_bound * forward * r.value_error,) * depth,
+        slope * forward * r.value_error,
+        (error,) * depth,
+        depth / 2 * growth * in_values,
     )
 
 

@@ -108,7 +108,11 @@ def test_it_is_a_function_under_jit(name):
     np.testing.assert_allclose(found, predictions(name, 2), rtol=1e-9, atol=1e-11)
 
 
-MASKED = [name for name, entry in ENTRIES.items() if not entry.construct(1).one_query]
+MASKED = [
+    name
+    for name, entry in ENTRIES.items()
+    if not entry.construct(1).one_query and name != "sherman_morrison"  # which reads by position
+]
 
 
 @pytest.mark.parametrize("name", MASKED)

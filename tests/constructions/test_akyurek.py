@@ -59,18 +59,19 @@ def test_div_by_hinges(rng):
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_theorem_1_with_slope_two(steps, rng):
-    prompt, w = regression(rng), np.zeros((2, 3))
-    for x, y in zip(prompt.x[:steps], prompt.y[:steps], strict=True):
+    prompt, w = ordered(rng), np.zeros((2, 3))
+    queries = prompt.xq[:, :3]
+    for x, y in zip(prompt.x[:steps, :3], prompt.y[:steps], strict=True):
         w = w - 2 * 0.1 * (np.outer(w @ x - y, x) + 0.3 * w)
     errors = []
     settings = {**SIZES, "steps": steps, "learning_rate": 0.1}
     for delta in (1e-1, 1e-2, 1e-3):
         model = constructions.online_gradient_descent(**settings, penalty=0.3, delta=delta)
-        errors.append(np.abs(model(prompt) - prompt.xq @ w.T).max())
+        errors.append(np.abs(model(prompt) - queries @ w.T).max())
     np.testing.assert_allclose(np.diff(np.log10(errors)), -2.0, atol=0.1)
     assert model.depth == 2 * steps + 1
     other = constructions.online_gradient_descent(**settings, penalty=0.0, delta=1e-3)
-    assert (np.abs(other(prompt) - prompt.xq @ w.T).max() > 1e-3) == (steps > 1)
+    assert (np.abs(other(prompt) - queries @ w.T).max() > 1e-3) == (steps > 1)
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5, 13])

@@ -60,6 +60,7 @@ def test_bounds_are_not_idle(name):
 
 DEEPER = {
     "logistic": "shared weights take two heads in sequence, predictions and the mean gradient",
+    "online_gradient_descent": "four blocks a step where two do, for the same reason as the next",
     "sherman_morrison": "seven blocks a step: products with shared matrices are heads, not neurons",
     "two_layer_network": "2N = 4 blocks a step; carried weights are key and value of one head",
 }
@@ -111,8 +112,9 @@ def test_it_is_a_function_under_jit(name):
 MASKED = [
     name
     for name, entry in ENTRIES.items()
-    if not entry.construct(1).one_query and name != "sherman_morrison"  # which reads by position
+    if not entry.construct(1).one_query and entry.paper != "Akyurek et al. 2023"
 ]
+"""Constructions with masked queries, but for those that read by position."""
 
 
 @pytest.mark.parametrize("name", MASKED)

@@ -42,8 +42,10 @@ def online_gradient_descent(
 ) -> Construction:
     r"""One pass of SGD on `sum_i |W x_i - y_i|^2 + lambda |W|^2`, an example a step.
 
+    The last covariate of a prompt is a position, and is not read.
+
     Args:
-        d: The number of covariates.
+        d: The number of covariates that are read.
         p: The number of targets.
         examples: The largest number of context examples.
         steps: How many of them are read, from the first on.
@@ -65,13 +67,15 @@ def online_gradient_descent(
         layers.append(Layer((), together(move, decay, linear_neurons(scratch, -scratch.T))))
     answer = mul(*matrix_vector(slots.w, slots.x, slots.out.T), delta)
     layers.append(Layer((), answer))
-    return _online(layers, slots, d, p, examples, d, activation="gelu")
+    return _online(layers, slots, d, p, examples, activation="gelu")
 
 
 def sherman_morrison(
     *, d: int, p: int, examples: int, steps: int, penalty: float, largest: float, hinges: int
 ) -> Construction:
-    r"""Recursive least squares; the last covariate of a prompt is a position, and is not read.
+    r"""Recursive least squares, an example a step.
+
+    The last covariate of a prompt is a position, and is not read.
 
     Args:
         d: The number of covariates that are read.
@@ -113,7 +117,7 @@ def sherman_morrison(
         ]
     layers.append(Layer((), mul(*matrix_vector(slots.w, slots.x, slots.out.T))))
     start = slots.inverse.T @ np.eye(d).reshape(-1, 1) / penalty
-    return _online(layers, slots, d, p, examples, d + 1, start=start)
+    return _online(layers, slots, d, p, examples, start=start)
 
 
 def _read(slots: Slots, k: int) -> Head:
@@ -132,15 +136,14 @@ def _online(
     d: int,
     p: int,
     examples: int,
-    given: int,
     *,
     start: np.ndarray | None = None,
     activation: str = "relu",
 ) -> Construction:
-    """The construction, for prompts of `given` covariates of which the first `d` are read."""
-    x, y, one, place = codes(given, p, examples + 1)
+    """The construction, for prompts of `d + 1` covariates of which the first `d` are read."""
+    x, y, one, place = codes(d + 1, p, examples + 1)
     tokens = slots.x.T @ x[:d] + slots.y.T @ y + slots.one.T @ one + slots.place.T @ place
     tokens = tokens if start is None else tokens + start @ one
     return construction(
-        layers, d=given, embed=(tokens, tokens), unembed=slots.out, activation=activation
+        layers, d=d + 1, embed=(tokens, tokens), unembed=slots.out, activation=activation
     )

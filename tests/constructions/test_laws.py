@@ -60,6 +60,7 @@ def test_bounds_are_not_idle(name):
 
 DEEPER = {
     "logistic": "shared weights take two heads in sequence, predictions and the mean gradient",
+    "deep_standard_early": "2N blocks a step; with a ReLU output the compiler needs 2N + 1",
     "online_gradient_descent": "four blocks a step where two do, for the same reason as the next",
     "sherman_morrison": "seven blocks a step: products with shared matrices are heads, not neurons",
     "two_layer_network": "2N = 4 blocks a step; carried weights are key and value of one head",

@@ -156,6 +156,17 @@ def test_standard_relu_attention(depth, steps, output):
     assert [type(a) for a in model.transformer.blocks.attention] == [Attention]
 
 
+@pytest.mark.parametrize("output", [None, "none"])
+@pytest.mark.parametrize("depth", [2, 3, 4, 6])
+def test_errors_computed_early_save_a_block_a_step(depth, output):
+    weights, prompt = problem(depth)
+    weights[-1][0] *= 1 if output is None else -1  # a ReLU would cut this output off
+    truth, _ = expected(weights, prompt, 5, output=output)
+    model = standard(weights, 5, linear_output=output is not None, early=True)
+    np.testing.assert_allclose(model(prompt), truth, rtol=0, atol=1e-9)
+    assert model.depth == 2 * depth * 5 + depth
+
+
 def test_gates_that_are_too_soft_are_seen():
     weights, prompt = problem(3)
     truth, _ = expected(weights, prompt, 2)

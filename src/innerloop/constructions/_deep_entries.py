@@ -78,6 +78,23 @@ WU = (
         parts="train bit, weights know n",
     ),
     Entry(
+        "deep_standard_early",
+        "Wu et al. 2024",
+        "Theorem 1 by ReLU attention alone, errors beside outputs",
+        lambda steps: deep_standard(
+            NETWORK,
+            examples=7,
+            steps=steps,
+            learning_rate=0.05,
+            sharpness=1e4,
+            box=BOX,
+            early=True,
+        ),
+        lambda: _deep(0.05),
+        deep_regression,
+        parts="train bit, weights know n",
+    ),
+    Entry(
         "deep_softmax",
         "Wu et al. 2024",
         "Theorem 2 made explicit, N = 3, beta = 1e-4",

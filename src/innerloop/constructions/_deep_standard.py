@@ -19,6 +19,9 @@ multiplication is needed, and blocks are what they are in any transformer.
 | 2N + 1      | ReLU attention | the update; `-B (1 - t)` in the scores keeps the query out |
 | (same block)| MLP | the box, and zeros in the scratch |
 
+Where its gate is open the output is its pre-activation, `<p(N-1), v_Nk>`, and where it is closed
+nobody asks: so `s(N)` can be computed in the layer of `p(N)`, which leaves 2N blocks (`early`).
+
 Departs from Wu et al., Remark 3: element-wise multiplication layers are not necessary.
 `C` should be no larger than the margins ask: rounding is of the size of `C |a|` units in the last
 place, and an `a` of exactly 0 gives `max(z, 0)` instead of 0.
@@ -55,6 +58,7 @@ def deep_standard(
     linear_output: bool = False,
     slope: float = 2.0,
     largest: float = 1e3,
+    early: bool = False,
 ) -> Construction:
     r"""Projected gradient descent on a ReLU network without biases, by ReLU attention alone.
 
@@ -68,9 +72,10 @@ def deep_standard(
         linear_output: Whether the last layer has no activation.
         slope: `kappa` in `u = kappa (prediction - y)`.
         largest: A bound `B` on `|s|`, behind which the train bit closes the gate.
+        early: Whether `s(N)` is computed beside `p(N)`, which saves a block a step.
 
     Returns:
-        The construction: `2N + 1` blocks a step, and `N` for the prediction.
+        The construction: `2N + 1` blocks a step, or `2N`, and `N` for the prediction.
 
     Example:
         >>> from innerloop.prompts import Prompt
@@ -86,12 +91,14 @@ def deep_standard(
     hidden = Activation(RECTIFIER, RECTIFIER)
     last = NO_ACTIVATION if linear_output else hidden
     layers = [tokens.forward(j, last if j == depth else hidden) for j in range(1, depth + 1)]
-    u = slope * (tokens.at("p", depth) - tokens.slots.y)
     heads = []
     for k in range(tokens.p):
-        z = (u[k : k + 1], one)
+        z = _error(tokens, k, slope, early)
         heads += _signed(z, tokens, k) if linear_output else gate(z, tokens, depth, k, sharpness)
-    layers.append(Layer(tuple(heads)))
+    if early:
+        layers[-1] = Layer((*layers[-1].heads, *heads))
+    else:
+        layers.append(Layer(tuple(heads)))
     for j in range(depth - 1, 0, -1):
         heads = []
         for k in range(tokens.sizes[j]):
@@ -134,6 +141,17 @@ def gate(
         ),
         Head(inner, row, one, -output, kernel=RELU, sources=EVERYONE),
     ]
+
+
+def _error(
+    tokens: DeepTokens, k: int, slope: float, early: bool
+) -> tuple[Float[np.ndarray, "k r"], Float[np.ndarray, "k r"]]:
+    """`u[k]` as a query and a key: from the output, or early from what the output is made of."""
+    slots, depth = tokens.slots, tokens.depth
+    if not early:
+        return slope * (tokens.unit("p", depth, k) - slots.y[k : k + 1]), slots.one
+    query = np.concatenate([slope * tokens.at("p", depth - 1), -slope * slots.y[k : k + 1]])
+    return query, np.concatenate([tokens.row(depth, k), slots.one])
 
 
 def _signed(

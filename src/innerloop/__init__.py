@@ -49,6 +49,7 @@ _SUBPACKAGES = (
     "algorithms",
     "collectives",
     "compiler",
+    "constructions",
     "kernels",
     "learners",
     "models",

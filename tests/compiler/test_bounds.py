@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import innerloop as il
 from innerloop.compiler.programs import lower
-from innerloop.compiler.proofs import prompt_bounds
+from innerloop.compiler.proofs import prompt_bounds, splines_of
 from innerloop.compiler.trace import trace
 from tests.compiler.cases import apply_mlp, matrix
 from tests.compiler.passes import dense_iterates
@@ -42,7 +42,8 @@ class Limits:
 
     def __call__(self, prompt) -> np.ndarray:
         certificate, steps = self.model.certificate, self.model.steps
-        return prompt_bounds(self.programs, certificate, prompt, steps).radius
+        splines = splines_of(self.programs, certificate)
+        return prompt_bounds(self.programs, certificate, prompt, steps, splines).radius
 
 
 def check(case):

@@ -59,7 +59,7 @@ def compile(
     learner: Learner,
     *,
     steps: int,
-    like: Prompt,
+    like: Prompt | Sequence[Prompt],
     attention: Literal["linear", "relu", "softmax"] | Softmax = "linear",
     mlp: Literal["reglu", "relu"] = "reglu",
     tie: Literal["looped", "unrolled"] = "looped",
@@ -72,8 +72,9 @@ def compile(
     Args:
         learner: The learning algorithm, written for one token.
         steps: How many steps the forward pass takes.
-        like: A prompt that gives the number of covariates and targets, and a sample of the domain.
-            The weights do not depend on its number of examples or queries.
+        like: A prompt that gives the number of covariates and targets, and a sample of the domain;
+            or several, where prompts differ much. The weights do not depend on how many examples
+            or queries it has.
         attention: The kind of attention: `linear` and `relu` are exact; `softmax`, in which pairs
             of heads and a sink token stand for linear heads, is not, and `Softmax` sets how.
         mlp: The kind of neurons: `reglu`, in which products are exact, or `relu`.
@@ -102,6 +103,9 @@ def compile(
     """
     if steps < 0:
         raise ValueError(f"steps must be at least 0; got {steps}.")
+    likes = [like] if isinstance(like, Prompt) else list(like)
+    if not likes:
+        raise ValueError("like must hold at least one prompt; got none.")
     kind = "softmax" if isinstance(attention, Softmax) else attention
     _check_target(attention=kind, mlp=mlp, tie=tie, optimize=optimize, dtype=dtype)
     if attention == "softmax":
@@ -110,8 +114,8 @@ def compile(
         attention = attention.settled(tolerance=tolerance, dtype=dtype)
     target = _Target(attention, mlp, tie, dtype, optimize == "depth" and steps > 0)
     with jax.enable_x64(True):
-        programs = lowered_for(learner, like, steps, attention=kind, dual_form=target.dual)
-        return _built(programs, steps, like, target, tolerance)
+        programs = lowered_for(learner, likes[0], steps, attention=kind, dual_form=target.dual)
+        return _built(programs, steps, likes, target, tolerance)
 
 
 def _check_target(**chosen: object) -> None:
@@ -123,9 +127,9 @@ def _check_target(**chosen: object) -> None:
 
 
 def _built(
-    programs: Programs, steps: int, like: Prompt, target: _Target, tolerance: float
+    programs: Programs, steps: int, likes: Sequence[Prompt], target: _Target, tolerance: float
 ) -> Compiled:
-    ranges = _ranges(programs, like, steps, target)
+    ranges = _ranges(programs, likes, steps, target)
     operations, multiplies = programs.operations, target.mlp == "reglu"
     splines, approximations = smooth_functions(
         operations, ranges, tolerance=tolerance, degree=2 if multiplies else 1
@@ -141,7 +145,7 @@ def _built(
     expansion = Expansion(
         programs.state.flags, *RAMPS[dtype], resolution, splines, squares, emulated.sizes
     )
-    bounds = sample_bounds(programs, like, steps, splines, dtype, emulated)
+    bounds = sample_bounds(programs, likes[0], steps, splines, dtype, emulated)
     flags, state = programs.state.flags, programs.state
     sink = Atom("sink", "register", 2)
     sinks = [sink] if isinstance(target.attention, Softmax) else []
@@ -154,7 +158,7 @@ def _built(
     if not begins_at_once:
         blocks = [programs.init, *blocks]
     plans = [_planned(program, programs, expansion) for program in blocks]
-    plans, scores = _attending(plans, programs, like, target, sink)
+    plans, scores = _attending(plans, programs, likes, target, sink)
     allocations = [
         allocate(plan, program.block, fixed, wipe=program.block != "read-out")
         for program, plan in zip(blocks, plans, strict=True)
@@ -190,14 +194,14 @@ def _built(
     )
 
 
-def _ranges(programs: Programs, like: Prompt, steps: int, target: _Target) -> Ranges:
+def _ranges(programs: Programs, likes: Sequence[Prompt], steps: int, target: _Target) -> Ranges:
     """What the sample prompt says of domains, if anything asks."""
     kinds = (Product, Gate) if target.mlp == "relu" else ()
     asked = isinstance(target.attention, Softmax) or any(
         isinstance(o, kinds) or (isinstance(o, Apply) and o.function.pieces is None)
         for o in programs.operations
     )
-    return calibrated(programs, [like], steps) if asked else Ranges()
+    return calibrated(programs, likes, steps) if asked else Ranges()
 
 
 def _emulated(
@@ -235,14 +239,18 @@ def _planned(program: Program, programs: Programs, expansion: Expansion) -> Sche
 
 
 def _attending(
-    plans: list[Schedule], programs: Programs, like: Prompt, target: _Target, sink: Atom
+    plans: list[Schedule],
+    programs: Programs,
+    likes: Sequence[Prompt],
+    target: _Target,
+    sink: Atom,
 ) -> tuple[list[Schedule], Scores | None]:
     """The schedules with heads of the target's kind, and what that costs."""
     if target.attention == "linear":
         return plans, None
     if not isinstance(target.attention, Softmax):
         return [by_relu(plan) for plan in plans], None
-    kind = target.attention
+    kind, most = target.attention, max(like.n for like in likes)
     heads = [
         item
         for plan in plans
@@ -250,7 +258,7 @@ def _attending(
         for item in row
         if isinstance(item.operation, Head) and item.operation.kernel.name == "linear"
     ]
-    made = [by_softmax(plan, kind, programs.state.flags, sink, like.n) for plan in plans]
+    made = [by_softmax(plan, kind, programs.state.flags, sink, most) for plan in plans]
     assert kind.beta is not None and kind.sink is not None
     error = kind.error(target.dtype)
     return made, Scores(kind.beta, kind.sink, kind.order, len(heads), error)

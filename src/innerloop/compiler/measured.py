@@ -14,8 +14,7 @@ import numpy as np
 
 from innerloop.compiler.compiled import Compiled
 from innerloop.compiler.lowered import lowered_for
-from innerloop.compiler.programs import Programs
-from innerloop.compiler.proofs import largest_prediction, prompt_bounds
+from innerloop.compiler.proofs import largest_prediction, prompt_bounds, splines_of
 from innerloop.learners import Learner, run
 from innerloop.prompts import Prompt
 
@@ -57,17 +56,19 @@ def certify(model: Compiled, learner: Learner, prompts: Iterable[Prompt]) -> Com
     """
     worst, count = 0.0, 0
     largest = 0.0 if model.certificate.sample_bounds else None
-    programs = None
+    proof = None
+    learnt = jax.jit(lambda prompt: run(learner, prompt, steps=model.steps))
     for prompt in prompts:
         wide = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), prompt)
-        truth = np.asarray(run(learner, wide, steps=model.steps))
+        with jax.enable_x64(True):
+            truth = np.asarray(learnt(wide))
         gap = np.abs(np.asarray(model.iterates(wide)) - truth)
         gap = np.where(np.isnan(gap), np.inf, gap)
         scale = largest_prediction(truth)
         worst = max(worst, float(gap.max() / scale))
         if largest is not None:
-            programs = programs or _lowered(model, learner, wide)
-            radius = _radius(model, programs, wide)
+            proof = proof or _Proof(model, learner, wide)
+            radius = proof.radius(wide)
             _check(gap, radius, count)
             largest = max(largest, float(radius.max() / scale))
         count += 1
@@ -77,17 +78,27 @@ def certify(model: Compiled, learner: Learner, prompts: Iterable[Prompt]) -> Com
     return replace(model, certificate=certificate)
 
 
-def _lowered(model: Compiled, learner: Learner, prompt: Prompt) -> Programs:
-    with jax.enable_x64(True):
-        stated = model.certificate
-        return lowered_for(
-            learner, prompt, model.steps, attention=stated.attention, dual_form=stated.dual
-        )
+class _Proof:
+    """The learner lowered again, with the splines that the model has."""
 
+    def __init__(self, model: Compiled, learner: Learner, prompt: Prompt):
+        self.stated, self.steps = model.certificate, model.steps
+        with jax.enable_x64(True):
+            self.programs = lowered_for(
+                learner,
+                prompt,
+                model.steps,
+                attention=self.stated.attention,
+                dual_form=self.stated.dual,
+            )
+            self.splines = splines_of(self.programs, self.stated)
 
-def _radius(model: Compiled, programs: Programs, prompt: Prompt) -> np.ndarray:
-    with jax.enable_x64(True):
-        return prompt_bounds(programs, model.certificate, prompt, model.steps).radius
+    def radius(self, prompt: Prompt) -> np.ndarray:
+        """How far the model may be from the learner on a prompt."""
+        with jax.enable_x64(True):
+            return prompt_bounds(
+                self.programs, self.stated, prompt, self.steps, self.splines
+            ).radius
 
 
 def _check(gap: np.ndarray, radius: np.ndarray, number: int) -> None:

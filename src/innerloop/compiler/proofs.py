@@ -75,21 +75,25 @@ def largest_prediction(predictions: np.ndarray) -> float:
 
 
 def prompt_bounds(
-    programs: Programs, certificate: Certificate, prompt: Prompt, steps: int
+    programs: Programs,
+    certificate: Certificate,
+    prompt: Prompt,
+    steps: int,
+    splines: Mapping[Atom, Spline],
 ) -> Bounds:
     """Bounds on a whole prompt, for a model that was compiled before.
 
     Args:
         programs: The learner, lowered again.
-        certificate: The model's, from which the same splines are made again.
+        certificate: The model's.
         prompt: Any prompt.
         steps: How many steps the transformer takes.
+        splines: Made again from the certificate, by `splines_of`.
 
     Raises:
         ValueError: If the certificate speaks of other functions than the learner's.
     """
     precision = Precision(certificate.dtype, certificate.ramp, certificate.step_ramp)
-    splines = splines_of(programs, certificate)
     emulated = emulated_by(programs, certificate)
     box = bounds_of(programs, prompt, steps, splines, precision, 0, emulated)
     symbols, _ = _affordable(programs, prompt, _MOST_NUMBERS, 8)

@@ -17,6 +17,8 @@ from innerloop.compiler.graph import Apply, Operation
 from innerloop.compiler.splines import Spline, interpolated
 
 _WIDER = 0.25
+_FURTHER = 10.0
+"""Functions that fall from a pole need few neurons for another decade."""
 _NEAREST = 1e-3
 _UNBOUNDED = 1e30
 
@@ -95,8 +97,10 @@ def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
     margin = _WIDER * max(high - low, 1e-3 * max(abs(low), abs(high), 1e-6))
     lower, upper = low - margin, high + margin
     if low > 0 >= lower and _blows_up(function, low):
+        upper = max(upper, _FURTHER * high)
         lower = 0.0 if _finite(function, 0.0, low) and not _has_pole(function, low) else low / 4
     if high < 0 <= upper and _blows_up(function, high):
+        lower = min(lower, _FURTHER * low)
         upper = 0.0 if _finite(function, high, 0.0) and not _has_pole(function, high) else high / 4
     if lower < 0 < upper and _has_pole(function, high if high >= -low else low):
         side = 1.0 if high >= -low else -1.0

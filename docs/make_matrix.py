@@ -59,8 +59,8 @@ def page() -> str:
     parts = [
         "# Learners, rules, targets",
         "",
-        "Written by `python docs/make_matrix.py` from `matrix.jsonl`, which also has width, heads and "
-        f"neurons of every cell. Each learner takes {STEPS} steps; it is compiled with "
+        "Written by `python docs/make_matrix.py` from `matrix.jsonl`, which also has width, heads "
+        f"and neurons of every cell. Each learner takes {STEPS} steps; it is compiled with "
         f"{SAMPLE} prompts as the sample of its domain, then run on {PROMPTS} others. A cell says: "
         "layers a step · largest relative difference from `il.run` ≤ the largest bound that "
         "`il.certify` proves for these prompts. *none*: the bound is above 1,000 and says nothing; "

@@ -10,7 +10,7 @@ import optax
 
 import innerloop as il
 
-STEPS, SAMPLE, PROMPTS = 2, 20, 20
+STEPS, SAMPLE, PROMPTS = 2, 60, 20
 
 
 def relu_layers(layers: list, x: jax.Array, activation: Callable = jax.nn.relu) -> jax.Array:

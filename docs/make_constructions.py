@@ -38,7 +38,7 @@ def row(entry: Entry) -> str:
     cells = [entry.name, entry.paper, entry.statement, layers, model.sublayers, width, heads]
     cells += [neurons, entry.parts or "-", f"{np.abs(model(prompt) - truth).max():.0e}"]
     try:
-        compiled = il.compile(learner, steps=STEPS, like=prompt)
+        compiled = il.compile(learner, steps=STEPS, like=prompt, optimize="depth")
         cells += [*sizes(compiled), f"{np.abs(compiled(prompt) - truth).max():.0e}"]
     except il.CompileError as error:
         cells += [f"refused: {error.refusals[0]}".replace("|", "\\|"), "", "", "", ""]
@@ -56,7 +56,8 @@ def page() -> str:
     return (
         "# Constructions\n\n"
         "Written by `python docs/make_constructions.py`: weights written down by hand, as in the "
-        "literature, and what the compiler makes of the same algorithm. Three steps, float64; "
+        "literature, and what the compiler makes of the same algorithm with `optimize='depth'`. "
+        "Three steps, float64; "
         "*layers* are blocks of attention and MLP, *sub-layers* count each of the two as one, as "
         "several papers do; *heads* and *neurons* are those of the widest layer; *parts* are what "
         "an ordinary transformer does not have; the error is the largest difference from `il.run`."

@@ -80,8 +80,9 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
     leaves = (*traced.shared, *traced.local)
     after = step.run(traced.step, [*state.values(leaves), *given])
     clocks = step.context.clocks
-    read = Lowering(Context(Graph(flags), steps, shift_cancels=cancels), traced.twins)
-    prediction = read.run(traced.predict, [*state.values(leaves, last=True), given[0]])[0]
+    context = Context(Graph(flags), steps + 1, clocks, shift_cancels=cancels)
+    read = Lowering(context, traced.twins)
+    prediction = read.run(traced.predict, [*state.values(leaves, after=True), given[0]])[0]
 
     refusals = [r for lowering in (start, step, read) for r in lowering.refusals]
     parts = (("init", begun), ("step", after), ("predict", [prediction]))
@@ -90,15 +91,14 @@ def _lowered(traced: Traced, steps: int, flags: Flags) -> Programs:
         raise CompileError(refusals, sum(lowering.total for lowering in (start, step, read)))
 
     writes = _new_state(state, leaves, after, step.context)
+    output = as_local(prediction, (traced.p,), read.context)
     for clock in clocks.values():
         writes[clock] = Form.of(clock) + flags.constant(clock.tokens, [1.0])
-    output = as_local(prediction, (traced.p,), read.context)
     begins = _new_state(state, leaves, begun, start.context)
     init = Program("init", tuple(start.context.graph.operations), begins).needed()
     change = Program("step", tuple(step.context.graph.operations), writes).needed()
-    if not any(p.operations for p in (init, *([change] if steps else []))) and not (
-        read.context.graph.operations
-    ):
+    used = [*init.operations, *read.context.graph.operations]
+    if not used and not (steps and change.operations):
         output = _through_neurons(output, read.context)
     read_out = Program("read-out", tuple(read.context.graph.operations), {}, output).needed()
     return Programs(

@@ -98,10 +98,10 @@ def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
     lower, upper = low - margin, high + margin
     if low > 0 >= lower and _blows_up(function, low):
         upper = max(upper, _FURTHER * high)
-        lower = 0.0 if _finite(function, 0.0, low) and not _has_pole(function, low) else low / 4
+        lower = 0.0 if _reaches_zero(function, low) else low / 4
     if high < 0 <= upper and _blows_up(function, high):
         lower = min(lower, _FURTHER * low)
-        upper = 0.0 if _finite(function, high, 0.0) and not _has_pole(function, high) else high / 4
+        upper = 0.0 if _reaches_zero(function, high) else high / 4
     if lower < 0 < upper and _has_pole(function, high if high >= -low else low):
         side = 1.0 if high >= -low else -1.0
         edge = _NEAREST * max(high, -low) * side
@@ -126,6 +126,15 @@ def _blows_up(function: Function, edge: float) -> bool:
     with np.errstate(all="ignore"):
         near, at = np.abs(function.evaluate(np.array([1e-9 * edge, edge])))
     return not near <= 10 * max(1.0, at)
+
+
+def _reaches_zero(function: Function, edge: float) -> bool:
+    """Whether the function goes on to zero itself, without a pole or a jump there."""
+    if _has_pole(function, edge) or not _finite(function, min(edge, 0.0), max(edge, 0.0)):
+        return False
+    with np.errstate(all="ignore"):
+        near, at = function.evaluate(np.array([1e-100 * edge, 0.0]))
+    return bool(np.isclose(near, at, rtol=1e-6))
 
 
 def _has_pole(function: Function, edge: float) -> bool:

@@ -47,12 +47,12 @@ class State:
     y: Atom
     flags: Flags
 
-    def values(self, leaves: Sequence[Leaf], *, last: bool = False) -> list[Value]:
-        """The state as the inputs of a program; `last` for the statics after all steps."""
+    def values(self, leaves: Sequence[Leaf], *, after: bool = False) -> list[Value]:
+        """The state as the inputs of a program that runs before each step, or `after` it too."""
         inputs: list[Value] = []
         for leaf, stored in zip(leaves, (*self.shared, *self.local), strict=True):
             if isinstance(stored, np.ndarray):
-                inputs.append(Static(np.asarray(stored[-1])) if last else step_values(stored[:-1]))
+                inputs.append(step_values(stored if after or len(stored) == 1 else stored[:-1]))
             elif stored.tokens == "data":
                 inputs.append(Local(Form.of(stored), leaf.shape))
             else:

@@ -79,7 +79,7 @@ def deep_softmax(
                 key=np.concatenate([head.key, sink * slots.sink]),
                 output=sign * math.exp(sink) / (2 * beta) * head.output,
                 kernel=SOFTMAX,
-                readers=(True, True, False),
+                readers=(True, True, False, False),
             )
             for sign in (1.0, -1.0)
         )

@@ -31,8 +31,9 @@ from innerloop.constructions._hinges import (
     interpolant,
     ramp,
 )
+from innerloop.tokens import ROLES
 
-EVERYONE = (True, True, True)
+EVERYONE = (True,) * len(ROLES)
 
 
 class Activation(NamedTuple):

@@ -60,7 +60,7 @@ def softmax_gradient_descent(
             output=sign * scale * slots.y.T,
             kernel=SOFTMAX,
             average=sink is not None,
-            readers=(True, True, False),  # the sink keeps its value of exactly zero
+            readers=(True, True, False, False),  # the sink keeps its value of exactly zero
         )
         for sign in (1.0, -1.0)
     )

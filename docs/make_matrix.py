@@ -10,6 +10,7 @@ import json
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 from cells import MODELS, PROMPTS, RULES, SAMPLE, STEPS, TARGETS, cells, computed
@@ -17,6 +18,7 @@ from rich.progress import track
 
 HERE = Path(__file__).parent
 SAVED = HERE / "matrix.jsonl"
+_BATCH = 40
 
 
 def saved() -> dict[tuple[str, str, str], dict]:
@@ -34,13 +36,14 @@ def quietly(cell: tuple[str, str, str]) -> dict:
 
 
 def compute(workers: int = 2) -> None:
-    """All missing cells, saved one by one."""
+    """All missing cells, saved one by one; processes are new for every forty, to free memory."""
     missing = [cell for cell in cells() if cell not in saved()]
-    with ProcessPoolExecutor(workers, max_tasks_per_child=20) as pool, SAVED.open("a") as lines:
-        waiting = [pool.submit(quietly, cell) for cell in missing]
-        for done in track(as_completed(waiting), "cells", total=len(missing)):
-            lines.write(json.dumps(done.result()) + "\n")
-            lines.flush()
+    for start in track(range(0, len(missing), _BATCH), "forty cells each"):
+        with ProcessPoolExecutor(workers, get_context("spawn")) as pool, SAVED.open("a") as lines:
+            waiting = [pool.submit(quietly, cell) for cell in missing[start : start + _BATCH]]
+            for done in as_completed(waiting):
+                lines.write(json.dumps(done.result()) + "\n")
+                lines.flush()
 
 
 def shown(cell: dict | None) -> str:

@@ -200,3 +200,28 @@ def test_the_certificate_says_what_is_exact(two_layers):
     assert certificate.gates >= 1 and certificate.dtype == "float64"
     assert "operations exact up to float64 rounding" in str(certificate)
     assert "1e-12" in str(certificate)
+
+
+def test_several_prompts_widen_the_domain(rng):
+    """Targets ten times as large leave the domain of a small sample, unless it holds such a one."""
+
+    def apply(w, x):
+        return jnp.tanh(w @ x)
+
+    small = prompt_of(rng, n=11)
+    large = il.Prompt(10.0 * small.x, 10.0 * small.y, 10.0 * small.xq)
+    learner = il.learner(apply, rng.normal(size=(2, 3)), optimizer=optax.sgd(0.03))
+    narrow = il.compile(learner, steps=2, like=small)
+    wide = il.compile(learner, steps=2, like=[small, large])
+    assert narrow.check(large).outside > 0
+    assert wide.check(small).ok and wide.check(large).ok
+    for prompt in (small, large):
+        np.testing.assert_allclose(
+            wide.iterates(prompt), il.run(learner, prompt, steps=2), atol=1e-4
+        )
+
+
+def test_no_sample_at_all_is_refused(rng):
+    learner = il.learner(lambda w, x: w @ x, np.zeros((2, 3)), optimizer=optax.sgd(0.03))
+    with pytest.raises(ValueError, match="like must hold at least one prompt"):
+        il.compile(learner, steps=1, like=[])

@@ -1,12 +1,11 @@
 r"""From a learner to a transformer, pass by pass.
 
-trace -> lower -> interpolate -> neurons -> wire -> schedule -> allocate -> assemble -> certify
+trace -> lower -> (dual) -> stand-ins -> neurons -> wire -> schedule -> allocate -> assemble
 
 Each pass is a pure function between immutable values, in the file of its name.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Literal
 
 import jax
@@ -15,44 +14,22 @@ import numpy as np
 from innerloop.compiler.allocate import Subspace, allocate, lasting
 from innerloop.compiler.anatomy import anatomy_of
 from innerloop.compiler.assemble import Ramps, assemble, rows_of
-from innerloop.compiler.calibrate import Ranges, calibrated
-from innerloop.compiler.certificate import Approximation, Certificate, Scores
+from innerloop.compiler.certificate import Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
-from innerloop.compiler.emulated import Emulated
-from innerloop.compiler.emulation import Softmax, by_relu, by_softmax, scaled_heads
+from innerloop.compiler.emulation import Softmax, by_relu, by_softmax
 from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
-from innerloop.compiler.graph import Apply, Gate, Head, Operation, Product, Program
-from innerloop.compiler.hinges import Squares, squares_for
+from innerloop.compiler.graph import Apply, Gate, Head, Program
 from innerloop.compiler.lowered import lowered_for
 from innerloop.compiler.programs import Programs
 from innerloop.compiler.proofs import RAMPS, SampleBounds, sample_bounds
 from innerloop.compiler.schedule import Deadlock, Schedule, schedule
-from innerloop.compiler.smooth import smooth_functions
+from innerloop.compiler.stand_ins import StandIns, stand_ins
+from innerloop.compiler.target import Target, target_of
 from innerloop.compiler.wiring import wire
 from innerloop.learners import Learner
 from innerloop.models import Transformer
 from innerloop.prompts import Prompt
-
-_TARGETS = {
-    "attention": ("linear", "relu", "softmax"),
-    "mlp": ("reglu", "relu"),
-    "tie": ("looped", "unrolled"),
-    "optimize": (None, "depth"),
-    "dtype": ("float64", "float32"),
-}
-_WIDER = 1.25
-
-
-@dataclass(frozen=True)
-class _Target:
-    """What is compiled into, with every choice made."""
-
-    attention: Literal["linear", "relu"] | Softmax
-    mlp: str
-    tie: str
-    dtype: str
-    dual: bool
 
 
 def compile(
@@ -106,59 +83,30 @@ def compile(
     likes = [like] if isinstance(like, Prompt) else list(like)
     if not likes:
         raise ValueError("like must hold at least one prompt; got none.")
-    kind = "softmax" if isinstance(attention, Softmax) else attention
-    _check_target(attention=kind, mlp=mlp, tie=tie, optimize=optimize, dtype=dtype)
-    if attention == "softmax":
-        attention = Softmax()
-    if isinstance(attention, Softmax):
-        attention = attention.settled(tolerance=tolerance, dtype=dtype)
-    target = _Target(attention, mlp, tie, dtype, optimize == "depth" and steps > 0)
+    target = target_of(attention, mlp, tie, optimize, dtype, tolerance)
     with jax.enable_x64(True):
-        programs = lowered_for(learner, likes[0], steps, attention=kind, dual_form=target.dual)
-        return _built(programs, steps, likes, target, tolerance)
+        programs = lowered_for(
+            learner, likes[0], steps, attention=target.kind, dual_form=target.dual
+        )
+        made = stand_ins(programs, likes, steps, target)
+        bounds = sample_bounds(
+            made.programs, likes[0], steps, made.splines, target.dtype, made.emulated
+        )
+    return _built(made, steps, max(prompt.n for prompt in likes), target, bounds)
 
 
-def _check_target(**chosen: object) -> None:
-    """Refuses what is not a target, rather than compiling into something else."""
-    for name, value in chosen.items():
-        if value not in _TARGETS[name]:
-            known = " or ".join(repr(target) for target in _TARGETS[name])
-            raise ValueError(f"{name}={value!r} is not a target of the compiler; use {known}.")
-
-
-def _built(
-    programs: Programs, steps: int, likes: Sequence[Prompt], target: _Target, tolerance: float
-) -> Compiled:
-    ranges = _ranges(programs, likes, steps, target)
-    operations, multiplies = programs.operations, target.mlp == "reglu"
-    splines, approximations = smooth_functions(
-        operations, ranges, tolerance=tolerance, degree=2 if multiplies else 1
-    )
-    squares = None
-    if not multiplies:
-        squares, more = squares_for(operations, ranges.sizes, tolerance)
-        approximations = (*approximations, *more)
-    emulated = _emulated(operations, ranges, target, squares)
-    programs = programs.each(lambda program: scaled_heads(program, emulated.sizes))
-    dtype = target.dtype
-    resolution = float(np.finfo(dtype).eps)
-    expansion = Expansion(
-        programs.state.flags, *RAMPS[dtype], resolution, splines, squares, emulated.sizes
-    )
-    bounds = sample_bounds(programs, likes[0], steps, splines, dtype, emulated)
-    flags, state = programs.state.flags, programs.state
-    sink = Atom("sink", "register", 2)
-    sinks = [sink] if isinstance(target.attention, Softmax) else []
-    named = [flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks, *sinks]
-    fixed = lasting(named)
+def _built(made: StandIns, steps: int, most: int, target: Target, bounds: SampleBounds) -> Compiled:
+    """The weights, from the programs and what stands for operations in them."""
+    programs, dtype = made.programs, target.dtype
+    fixed, sink = _lasting(programs, target)
     begins_at_once = not programs.init.operations
     blocks = [programs.step, programs.read_out]
     if steps == 0:
         blocks = [programs.read_out]
     if not begins_at_once:
         blocks = [programs.init, *blocks]
-    plans = [_planned(program, programs, expansion) for program in blocks]
-    plans, scores = _attending(plans, programs, likes, target, sink)
+    plans = [_planned(program, programs, made.expansion) for program in blocks]
+    plans, scores = _attending(plans, programs, most, target, sink)
     allocations = [
         allocate(plan, program.block, fixed, wipe=program.block != "read-out")
         for program, plan in zip(blocks, plans, strict=True)
@@ -184,45 +132,23 @@ def _built(
         transformer,
         embed.astype(dtype),
         registers.astype(dtype),
-        np.eye(width)[fixed[sink]].astype(dtype) if sinks else None,
+        None if target.softmax is None else np.eye(width)[fixed[sink]].astype(dtype),
         unembed.astype(dtype),
         ramps,
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        _certificate(programs, blocks, target, approximations, scores, emulated, tolerance, bounds),
+        _certificate(blocks, made, target, scores, bounds),
     )
 
 
-def _ranges(programs: Programs, likes: Sequence[Prompt], steps: int, target: _Target) -> Ranges:
-    """What the sample prompt says of domains, if anything asks."""
-    kinds = (Product, Gate) if target.mlp == "relu" else ()
-    asked = isinstance(target.attention, Softmax) or any(
-        isinstance(o, kinds) or (isinstance(o, Apply) and o.function.pieces is None)
-        for o in programs.operations
-    )
-    return calibrated(programs, likes, steps) if asked else Ranges()
-
-
-def _emulated(
-    operations: Sequence[Operation],
-    ranges: Ranges,
-    target: _Target,
-    squares: Mapping[Atom, Squares] | None,
-) -> Emulated:
-    """The sizes that stand-ins need."""
-    sizes: dict[Atom, tuple[float, ...]] = {}
-    softmax = target.attention if isinstance(target.attention, Softmax) else None
-    for operation in operations:
-        out, measured = operation.out, ranges.sizes.get(operation.out, (0.0,))
-        if isinstance(operation, Head) and softmax is not None:
-            sizes[out] = (_WIDER * measured[0] or 1.0,)
-        elif isinstance(operation, Gate) and squares is not None:
-            sizes[out] = measured
-        elif isinstance(operation, Product) and squares is not None:
-            made = squares[out]
-            sizes[out] = made.left, made.right, float(made.hinges)
-    return Emulated(softmax, squares is not None, sizes)
+def _lasting(programs: Programs, target: Target) -> tuple[dict[Atom, np.ndarray], Atom]:
+    """Coordinates of what lives through all blocks; `[1, log n]` of the sink, if there is one."""
+    state, flags = programs.state, programs.state.flags
+    sink = Atom("sink", "register", 2)
+    sinks = [] if target.softmax is None else [sink]
+    named = [flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks, *sinks]
+    return lasting(named), sink
 
 
 def _planned(program: Program, programs: Programs, expansion: Expansion) -> Schedule:
@@ -239,18 +165,12 @@ def _planned(program: Program, programs: Programs, expansion: Expansion) -> Sche
 
 
 def _attending(
-    plans: list[Schedule],
-    programs: Programs,
-    likes: Sequence[Prompt],
-    target: _Target,
-    sink: Atom,
+    plans: list[Schedule], programs: Programs, most: int, target: Target, sink: Atom
 ) -> tuple[list[Schedule], Scores | None]:
     """The schedules with heads of the target's kind, and what that costs."""
-    if target.attention == "linear":
-        return plans, None
-    if not isinstance(target.attention, Softmax):
-        return [by_relu(plan) for plan in plans], None
-    kind, most = target.attention, max(like.n for like in likes)
+    kind = target.softmax
+    if kind is None:
+        return plans if target.kind == "linear" else [by_relu(plan) for plan in plans], None
     heads = [
         item
         for plan in plans
@@ -305,13 +225,10 @@ def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
 
 
 def _certificate(
-    programs: Programs,
     blocks: list[Program],
-    target: _Target,
-    approximations: tuple[Approximation, ...],
+    made: StandIns,
+    target: Target,
     scores: Scores | None,
-    emulated: Emulated,
-    tolerance: float,
     bounds: SampleBounds,
 ) -> Certificate:
     operations = [o for program in blocks for o in program.operations]
@@ -321,18 +238,17 @@ def _certificate(
         if isinstance(o, Gate)
         or (isinstance(o, Apply) and o.function.pieces is not None and o.function.pieces.jumps())
     ]
-    exact = len(operations) - len(approximations)
     return Certificate(
         target.dtype,
-        exact,
-        approximations,
+        len(operations) - len(made.approximations),
+        made.approximations,
         len(gates),
         *RAMPS[target.dtype],
         scores=scores,
-        tolerance=tolerance,
+        tolerance=target.tolerance,
         dual=target.dual,
-        attention="softmax" if isinstance(target.attention, Softmax) else target.attention,
+        attention=target.kind,
         mlp=target.mlp,
-        sizes=emulated.stated(programs.operations),
+        sizes=made.emulated.stated(made.programs.operations),
         **bounds._asdict(),
     )

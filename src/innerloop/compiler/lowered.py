@@ -25,7 +25,7 @@ def lowered_for(
         CompileError: With every operation that cannot be compiled.
     """
     programs = lower(trace(learner, like), steps)
-    if dual_form:
+    if dual_form and steps > 0:
         programs = dual(programs)
     refused = [] if attention == "linear" else unsupported(programs.operations, attention)
     if refused:

@@ -37,10 +37,10 @@ def residual(params: dict, x: jax.Array) -> jax.Array:
 
 
 def tied(params: dict, x: jax.Array) -> jax.Array:
-    """One matrix, used twice."""
+    """One matrix, used in two residual blocks."""
     h = params["in"] @ x
     for _ in range(2):
-        h = jax.nn.relu(params["again"] @ h)
+        h = h + jax.nn.relu(params["again"] @ h)
     return params["out"] @ h
 
 

@@ -67,7 +67,8 @@ def page() -> str:
         f"{SAMPLE} prompts as the sample of its domain, then run on {PROMPTS} others. A cell says: "
         "layers a step · largest relative difference from `il.run` ≤ the largest bound that "
         "`il.certify` proves for these prompts. *none*: the bound is above 1,000 and says nothing; "
-        "that is so where Adam and its kin divide by a root that may vanish.",
+        "that is so where Adam and its kin divide by a root that may vanish. Errors above the "
+        "tolerance are those of prompts that leave the domain of the sample; such a run says so.",
     ]
     for target, (options, rules) in TARGETS.items():
         stated = ", ".join(f"{key}={value!r}" for key, value in options.items())
@@ -85,8 +86,12 @@ def page() -> str:
             f"{len(compiled)} of {len(here)} cells compile, {len(exact)} of them exactly.",
         ]
         if exact:
-            worst = max(r["error"] for r in exact)
-            parts[-1] += f" The largest error of an exact one is {worst:.0e}."
+            smooth = max(r["error"] for r in exact if r["rule"] != "lion")
+            signs = max(r["error"] for r in exact if r["rule"] == "lion")
+            parts[-1] += (
+                f" The largest error of an exact one is {smooth:.0e}, and {signs:.0e} under lion, "
+                "whose sign is a ramp that a gradient near zero may meet."
+            )
         parts += refusals(here)
     return "\n".join(parts) + "\n"
 

@@ -61,19 +61,19 @@ def check(case):
 
 
 @given(case=programs())
-@settings(suppressed, max_examples=60)
+@settings(suppressed, max_examples=16)
 def test_a_random_exact_program_is_within_its_bound(case):
     check(case)
 
 
 @given(case=programs(smooth=True, most=2))
-@settings(suppressed, max_examples=30)
+@settings(suppressed, max_examples=8)
 def test_a_random_smooth_program_is_within_its_bound(case):
     check(case)
 
 
 @given(case=programs(smooth=True, most=4))
-@settings(suppressed, max_examples=30)
+@settings(suppressed, max_examples=6)
 def test_a_larger_smooth_program_is_within_its_bound(case):
     check(case)
 

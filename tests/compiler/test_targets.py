@@ -203,7 +203,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("name", "factory", "family"), ALGORITHMS, ids=[a[0] for a in ALGORITHMS])
-@pytest.mark.parametrize(("attention", "neurons"), [("relu", "reglu"), ("softmax", "relu")])
+@pytest.mark.parametrize(
+    ("attention", "neurons"),
+    [pytest.param("relu", "reglu", marks=pytest.mark.slow), ("softmax", "relu")],
+)
 def test_algorithms(attention, neurons, name, factory, family, rng):
     learner, prompt = factory(), family(rng)
     expected = il.run(learner, prompt, steps=2)

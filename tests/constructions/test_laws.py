@@ -68,7 +68,9 @@ DEEPER = {
 
 
 @every_construction
-@at_three_depths
+@pytest.mark.parametrize(
+    "steps", [pytest.param(1, marks=pytest.mark.slow), 2, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_the_compiler_finds_the_same_function_no_deeper(name, steps):
     prompt = prompt_of(name)
     learner = ENTRIES[name].algorithm()

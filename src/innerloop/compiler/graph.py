@@ -9,8 +9,9 @@ r"""The compiler's intermediate language: what a step computes, before anyone sa
 Every operation makes one atom. Operations that would compute the same thing are one operation.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -108,13 +109,36 @@ class Program:
     def needed(self) -> "Program":
         """The same without operations that nothing reads, such as the value of the loss."""
         results = [*self.writes.values(), *([self.output] if self.output else [])]
-        read = {atom for form in results for atom in form.terms}
-        kept = []
-        for operation in reversed(self.operations):
-            if operation.out in read:
-                kept.append(operation)
-                read |= {atom for form in operation.reads for atom in form.terms}
-        return replace(self, operations=tuple(kept[::-1]))
+        return replace(self, operations=tuple(needed(self.operations, results)))
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Whatever makes one atom of some forms."""
+
+    @property
+    def out(self) -> Atom:
+        """The atom it makes."""
+        ...
+
+    @property
+    def reads(self) -> tuple[Form, ...]:
+        """The forms it reads."""
+        ...
+
+
+R = TypeVar("R", bound=Reader)
+
+
+def needed(operations: Sequence[R], results: Iterable[Form]) -> list[R]:
+    """Without the operations that no result reads, directly or through others."""
+    read = {atom for form in results for atom in form.terms}
+    kept = []
+    for operation in reversed(operations):
+        if operation.out in read:
+            kept.append(operation)
+            read |= {atom for form in operation.reads for atom in form.terms}
+    return kept[::-1]
 
 
 @dataclass

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from innerloop.compiler.forms import Atom, Form, Matrix, content, eye
-from innerloop.compiler.graph import Flags, Head
+from innerloop.compiler.graph import Flags, Head, needed
 from innerloop.compiler.neurons import LayerOperation, Neurons
 
 Target = tuple[Atom, Matrix]
@@ -78,23 +78,11 @@ def wire(
         for state, form in writes.items()
         if (form - Form.of(state)).terms
     }
-    operations = _needed(operations, changes, output)
-    operations, changes, output = _accumulated(operations, changes, output)
-    wired, updates = _updated(operations, changes, output, flags, update_by_attention)
+    results = [*changes.values(), *([output] if output else [])]
+    live = needed(operations, results)
+    live, changes, output = _accumulated(live, changes, output)
+    wired, updates = _updated(live, changes, output, flags, update_by_attention)
     return Wiring(tuple(wired), updates, output)
-
-
-def _needed(
-    operations: Sequence[LayerOperation], changes: dict[Atom, Form], output: Form | None
-) -> list[LayerOperation]:
-    """Without the operations that nothing reads."""
-    read = {a for form in [*changes.values(), *([output] if output else [])] for a in form.terms}
-    kept = []
-    for operation in reversed(operations):
-        if operation.out in read:
-            kept.append(operation)
-            read |= {a for form in operation.reads for a in form.terms}
-    return kept[::-1]
 
 
 def _accumulated(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from innerloop.compiler.emulation import Softmax
 from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Gate, Head, Operation, Product
+from innerloop.compiler.hinges import Squares
 
 Sizes = tuple[tuple[float, ...], ...]
 
@@ -29,6 +30,11 @@ class Emulated:
     softmax: Softmax | None = None
     hinges: bool = False
     sizes: Mapping[Atom, tuple[float, ...]] = field(default_factory=dict)
+
+    def squares(self, product: Atom) -> Squares:
+        """The hinges of a product."""
+        left, right, hinges = self.sizes[product]
+        return Squares(left, right, int(hinges))
 
     def stated(self, operations: Sequence[Operation]) -> Sizes:
         """The sizes in the order of the operations, for a certificate."""

@@ -17,10 +17,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import scipy.sparse as sp
 
+from innerloop.compiler.emulated import Emulated
 from innerloop.compiler.forms import Atom, Form, eye, matrix
 from innerloop.compiler.functions import Piecewise
 from innerloop.compiler.graph import Apply, Flags, Gate, Head, Operation, Product
-from innerloop.compiler.hinges import Squares, gate_of_hinges, product_of_hinges
+from innerloop.compiler.hinges import gate_of_hinges, product_of_hinges
 from innerloop.compiler.neurons import LayerOperation, Neurons, Ramp
 from innerloop.compiler.splines import Spline
 
@@ -37,8 +38,7 @@ class Expansion:
         step_ramp: The width of the ramp of a jump whose value is needed.
         resolution: The relative spacing of numbers in the target's precision.
         splines: What stands in for smooth functions.
-        squares: What stands in for products; None where neurons can multiply.
-        sizes: The largest value of each gate, where neurons cannot multiply.
+        emulated: What stands in for products and gates where neurons cannot multiply.
     """
 
     flags: Flags
@@ -46,8 +46,7 @@ class Expansion:
     step_ramp: float
     resolution: float
     splines: Mapping[Atom, Spline] = field(default_factory=dict)
-    squares: Mapping[Atom, Squares] | None = None
-    sizes: Mapping[Atom, tuple[float, ...]] = field(default_factory=dict)
+    emulated: Emulated = field(default_factory=Emulated)
     _bits: dict[tuple, Atom] = field(default_factory=dict)
     _relus: dict[tuple, Atom] = field(default_factory=dict)
 
@@ -66,11 +65,11 @@ class Expansion:
                 case Apply():
                     expanded += self._apply(operation)
                 case Product():
-                    if self.squares is None:
-                        expanded.append(_product(operation))
-                    else:
-                        squares = self.squares[operation.out]
+                    if self.emulated.hinges:
+                        squares = self.emulated.squares(operation.out)
                         expanded += product_of_hinges(operation, squares, self.flags)
+                    else:
+                        expanded.append(_product(operation))
                 case Gate():
                     expanded += self._gate(operation)
         return expanded
@@ -140,8 +139,8 @@ class Expansion:
             made.append(from_input)
             self._bits[identity] = bit
         off = Form.of(self._bits[identity])
-        if self.squares is not None:
-            (size,) = self.sizes.get(operation.out, (0.0,))
+        if self.emulated.hinges:
+            (size,) = self.emulated.sizes[operation.out]
             return [*made, gate_of_hinges(operation, off, size)]
         open_gate = self._ones(base, 1.0) - off
         made.append(Neurons(operation.out, open_gate, operation.value, eye(base.size), "gate"))

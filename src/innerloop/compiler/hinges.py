@@ -47,12 +47,7 @@ class Squares:
     @property
     def error(self) -> float:
         """The largest error of the product."""
-        return product_error(self.left, self.right, self.hinges)
-
-
-def product_error(left: float, right: float, hinges: int) -> float:
-    """The largest error of a product of hinges, as long as its factors keep to their sizes."""
-    return left * right / (4.0 * hinges**2)
+        return self.left * self.right * self.spacing**2 / 16
 
 
 def most_passed(size: float) -> float:

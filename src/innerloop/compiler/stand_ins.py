@@ -63,9 +63,7 @@ def stand_ins(programs: Programs, likes: Sequence[Prompt], steps: int, target: T
         approximations = (*approximations, *more)
     emulated = _emulated(operations, ranges, target, squares)
     resolution = float(np.finfo(target.dtype).eps)
-    expansion = Expansion(
-        programs.state.flags, *RAMPS[target.dtype], resolution, splines, squares, emulated.sizes
-    )
+    expansion = Expansion(programs.state.flags, *RAMPS[target.dtype], resolution, splines, emulated)
     scaled = programs.each(lambda program: scaled_heads(program, emulated.sizes))
     return StandIns(scaled, splines, emulated, expansion, approximations)
 

@@ -87,7 +87,7 @@ def assemble(allocations: Sequence[Allocation], width: int, *, dtype: str, mlp: 
         key=str,
     )
     attention = tuple(_attention(layers, kernel, width, dtype) for kernel in kernels)
-    neurons = _mlp(layers, width, dtype) if mlp == "reglu" else _relu_mlp(layers, width, dtype)
+    neurons = _mlp(layers, width, dtype, mlp)
     return Assembled(
         Block(tuple(a for a in attention if a is not None), neurons), _ramps(layers, width)
     )
@@ -142,28 +142,29 @@ def _roles(tokens: Tokens, *, readers: bool) -> list[bool]:
     return [True, readers, False, False]
 
 
-def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> MLP:
-    """All neurons; one that copies has a gate of one."""
-    rows = [
-        [_neuron_weights(item, allocation, width) for item in group]
-        for allocation, (_, group) in layers
-    ]
+def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str, mlp: str) -> MLP:
+    """All neurons, layer by layer, padded to equal numbers."""
+    gated = mlp == "reglu"
+    weigh = _neuron_weights if gated else _hinge_weights
+    rows = [[weigh(item, allocation, width) for item in group] for allocation, (_, group) in layers]
     f = max((sum(dims(w[0])[0] for w in row) for row in rows), default=0)
     l = len(layers)  # noqa: E741
-    W_in, W_gate = np.zeros((l, f, width), dtype), np.zeros((l, f, width), dtype)
-    b_in, b_gate = np.zeros((l, f), dtype), np.zeros((l, f), dtype)
-    W_out = np.zeros((l, width, f), dtype)
+    W_in, W_out = np.zeros((l, f, width), dtype), np.zeros((l, width, f), dtype)
+    b_in, b_out = np.zeros((l, f), dtype), np.zeros((l, width), dtype)
+    W_gate = np.zeros((l, f, width), dtype) if gated else None
+    b_gate = np.zeros((l, f), dtype) if gated else None
     for i, row in enumerate(rows):
         start = 0
         for value, value_bias, gate, gate_bias, out in row:
             here = slice(start, start + dims(value)[0])
-            b_in[i, here], b_gate[i, here] = value_bias, gate_bias
+            b_in[i, here] = value_bias
             _fill(W_in[i, here], value)
-            _fill(W_gate[i, here], gate)
             _fill(W_out[i, :, here], out)
+            if W_gate is not None and b_gate is not None:
+                b_gate[i, here] = gate_bias
+                _fill(W_gate[i, here], gate)
             start = here.stop
-    b_out = np.zeros((l, width), dtype)
-    return MLP(W_in, b_in, W_out, b_out, W_gate, b_gate, activation="reglu")
+    return MLP(W_in, b_in, W_out, b_out, W_gate, b_gate, activation=mlp)
 
 
 def _fill(block: np.ndarray, weights: Matrix) -> None:
@@ -172,40 +173,10 @@ def _fill(block: np.ndarray, weights: Matrix) -> None:
     block[entries.row, entries.col] = entries.data
 
 
-def _relu_mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str) -> MLP:
-    """All neurons without gates; one that copies has a twin: `v = relu(v) - relu(-v)`."""
-    rows = [
-        [_hinge_weights(item, allocation, width) for item in group]
-        for allocation, (_, group) in layers
-    ]
-    f = max((sum(dims(w[0])[0] for w in row) for row in rows), default=0)
-    l = len(layers)  # noqa: E741
-    W_in, W_out = np.zeros((l, f, width), dtype), np.zeros((l, width, f), dtype)
-    for i, row in enumerate(rows):
-        start = 0
-        for hinge, out in row:
-            here = slice(start, start + dims(hinge)[0])
-            _fill(W_in[i, here], hinge)
-            _fill(W_out[i, :, here], out)
-            start = here.stop
-    return MLP(W_in, np.zeros((l, f), dtype), W_out, np.zeros((l, width), dtype))
-
-
-def _hinge_weights(item: Wired, allocation: Allocation, width: int) -> tuple[Matrix, Matrix]:
-    """Rows of what is rectified, and output columns."""
-    value, _, gate, _, out = _neuron_weights(item, allocation, width)
-    neurons = item.operation
-    assert isinstance(neurons, Neurons)
-    if neurons.value is None:
-        return gate, out
-    assert neurons.gate is None, "a ReLU MLP has no products"
-    return matrix(sp.vstack([value, -value])), matrix(sp.hstack([out, -out]))
-
-
 def _neuron_weights(
     item: Wired, allocation: Allocation, width: int
 ) -> tuple[Matrix, float, Matrix, float, Matrix]:
-    """Value rows and bias, gate rows and bias, output columns."""
+    """Value rows and bias, gate rows and bias, output columns; what copies has a gate of one."""
     neurons = item.operation
     assert isinstance(neurons, Neurons)
     out = matrix((width, neurons.count))
@@ -216,6 +187,19 @@ def _neuron_weights(
     gate = nothing if neurons.gate is None else rows_of(neurons.gate, allocation, width)
     value = nothing if neurons.value is None else rows_of(neurons.value, allocation, width)
     return value, float(neurons.value is None), gate, float(neurons.gate is None), out
+
+
+def _hinge_weights(
+    item: Wired, allocation: Allocation, width: int
+) -> tuple[Matrix, float, Matrix, float, Matrix]:
+    """The same without gates: what copies has a twin, `v = relu(v) - relu(-v)`."""
+    value, _, gate, _, out = _neuron_weights(item, allocation, width)
+    neurons = item.operation
+    assert isinstance(neurons, Neurons)
+    if neurons.value is not None:
+        assert neurons.gate is None, "a ReLU MLP has no products"
+        gate, out = matrix(sp.vstack([value, -value])), matrix(sp.hstack([out, -out]))
+    return gate, 0.0, matrix(dims(gate)), 0.0, out
 
 
 def _ramps(layers: Sequence[tuple[Allocation, Layer]], width: int) -> Ramps:

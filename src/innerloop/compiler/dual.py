@@ -70,16 +70,11 @@ class _Reading:
 
 def dual(programs: Programs) -> Programs:
     """The programs with each matrix that allows it in its dual form; others stay as they are."""
-    chosen = _chosen(programs)
-    if not chosen:
+    every = _readings(programs)
+    chosen = _chosen(programs, every)
+    readings = {out: reading for out, reading in every.items() if reading.state in chosen}
+    if not readings:
         return programs
-    readings = {
-        operation.out: reading
-        for program in (programs.step, programs.read_out)
-        for operation in program.operations
-        for reading in [_reading(operation, programs)]
-        if reading is not None and reading.state in chosen
-    }
     carried = _carried(readings.values(), programs)
     instead = {
         out: Form.of(carried[reading.state, reading.functional][0])
@@ -151,7 +146,18 @@ def _ahead(programs: Programs, carried: set[Atom]) -> Programs:
     )
 
 
-def _chosen(programs: Programs) -> set[Atom]:
+def _readings(programs: Programs) -> dict[Atom, _Reading]:
+    """The heads that read a matrix and have a dual form, by their results."""
+    found = {}
+    for program in (programs.step, programs.read_out):
+        for operation in program.operations:
+            reading = _reading(operation, programs)
+            if reading is not None:
+                found[operation.out] = reading
+    return found
+
+
+def _chosen(programs: Programs, readings: Mapping[Atom, _Reading]) -> set[Atom]:
     """The largest set of matrices whose readings and updates all have a dual form."""
     if programs.init.operations:
         return set()
@@ -165,7 +171,7 @@ def _chosen(programs: Programs) -> set[Atom]:
     }
     for program in (programs.step, programs.read_out):
         for operation in program.operations:
-            if _reading(operation, programs) is None:
+            if operation.out not in readings:
                 chosen -= {a for form in operation.reads for a in form.terms}
         chosen -= set(program.output.terms) if program.output else set()
     while True:
@@ -183,16 +189,8 @@ def _chosen(programs: Programs) -> set[Atom]:
             )
         }
         if kept == chosen:
-            break
+            return chosen
         chosen = kept
-    read = {
-        reading.state
-        for program in (programs.step, programs.read_out)
-        for operation in program.operations
-        for reading in [_reading(operation, programs)]
-        if reading is not None
-    }
-    return chosen if chosen & read else set()
 
 
 def _reading(operation: Operation, programs: Programs) -> _Reading | None:

@@ -122,8 +122,10 @@ class Interpreter:
         query, key, value = (self.read(form) for form in head.reads)
         if head.key.tokens == "data":
             key, value = key[: self.n], value[: self.n]
-        self.ranges.grow(head.out, query @ key.T)
-        scores = np.asarray(head.kernel.scores(jnp.asarray(query), jnp.asarray(key)))
+        scores = dots = query @ key.T
+        self.ranges.grow(head.out, dots)
+        if head.kernel.name != "linear":
+            scores = np.asarray(head.kernel.scores(jnp.asarray(query), jnp.asarray(key)))
         if head.kernel.normalised:
             scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
             scores /= scores.sum(axis=-1, keepdims=True)

@@ -53,6 +53,7 @@ _SUBPACKAGES = (
     "kernels",
     "learners",
     "models",
+    "papers",
     "precision",
     "prompts",
     "report",

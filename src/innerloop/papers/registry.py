@@ -4,8 +4,12 @@ from collections.abc import Sequence
 
 from innerloop.papers.claims import Item, Paper
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
+from innerloop.papers.vonoswald2022 import VON_OSWALD_2022
 
-PAPERS: tuple[Paper, ...] = (MAHANKALI_2023,)
+PAPERS: tuple[Paper, ...] = (
+    VON_OSWALD_2022,
+    MAHANKALI_2023,
+)
 
 
 def paper(key: str) -> Paper:

@@ -1,0 +1,54 @@
+r"""What a construction does to linear tasks, without sampling tasks or queries.
+
+A model that is linear in targets and in the query predicts `<x_q, M w>` for the task `y = <w, x>`,
+with a matrix `M` that depends on the context's covariates. Targets `e_k` for every `k` at once and
+queries `e_j` read it off. For `w ~ N(0, I)` and queries of covariance `C` the expected squared
+error is `tr (M - I)^T C (M - I)`.
+Axes: `b` contexts, `n` examples, `d` covariates.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from innerloop.constructions import Construction
+from innerloop.prompts import Prompt
+
+
+def task_map(model: Construction, x: Float[np.ndarray, "b n d"]) -> Float[np.ndarray, "b d d"]:
+    """The matrices `M` of a construction with as many targets as covariates.
+
+    Example:
+        >>> from innerloop.constructions import gradient_descent
+        >>> model = gradient_descent(d=1, p=1, steps=1, learning_rate=0.25)
+        >>> task_map(model, np.array([[[1.0], [1.0]]])).tolist()
+        [[[0.25]]]
+    """
+    identity = jnp.eye(model.d, dtype=model.embed.dtype)
+    run = jax.vmap(lambda context: model(Prompt(context, context, identity)))
+    return np.asarray(run(jnp.asarray(x)))
+
+
+def task_losses(
+    maps: Float[np.ndarray, "b d d"], covariance: Float[np.ndarray, "d d"]
+) -> Float[np.ndarray, " b"]:
+    """The expected squared error over tasks and queries, context by context.
+
+    Example:
+        >>> task_losses(np.array([[[0.5]]]), np.array([[2.0]])).tolist()
+        [0.5]
+    """
+    wrong = maps - np.eye(maps.shape[1])
+    return np.einsum("bij,ik,bkj->b", wrong, covariance, wrong)
+
+
+def predictions(
+    model: Construction,
+    x: Float[np.ndarray, "b n d"],
+    y: Float[np.ndarray, "b n p"],
+    xq: Float[np.ndarray, "b m d"],
+) -> Float[np.ndarray, "b m p"]:
+    """The predictions of a construction on many prompts of one size."""
+    run = jax.vmap(lambda *prompt: model(Prompt(*prompt)))
+    return np.asarray(run(jnp.asarray(x), jnp.asarray(y), jnp.asarray(xq)))

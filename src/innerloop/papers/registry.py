@@ -2,13 +2,19 @@
 
 from collections.abc import Sequence
 
+from innerloop.papers.akyurek2023 import AKYUREK_2023
 from innerloop.papers.claims import Item, Paper
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
 from innerloop.papers.vonoswald2022 import VON_OSWALD_2022
+from innerloop.papers.vonoswald2023 import VON_OSWALD_2023
+from innerloop.papers.zhang2023 import ZHANG_2023
 
 PAPERS: tuple[Paper, ...] = (
     VON_OSWALD_2022,
+    AKYUREK_2023,
     MAHANKALI_2023,
+    VON_OSWALD_2023,
+    ZHANG_2023,
 )
 
 

@@ -65,7 +65,7 @@ def draw_two_heads(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     axes.loglog(
         delta, arrays["without"], "o-", color=TRAIN, markersize=4, label="as printed, K = 1"
     )
-    reference = arrays["with sink, K = 1"][1] * (delta / delta[1]) ** 2
+    reference = 0.3 * arrays["with sink, K = 1"][1] * (delta / delta[1]) ** 2
     axes.loglog(delta, reference, "--", color=QUIET, label="slope 2")
     axes.set_xlabel("scale δ of the logits")
     axes.set_ylabel("relative error to gradient descent")

@@ -68,7 +68,7 @@ def condition(scale: Scale) -> Outcome:
     checks, arrays = [], {}
     for n in (25, 50, 100):
         low, high = EXTREMES[n]
-        gamma = np.linspace(0, 1.7 / high, 3001)  # misses 1 / high, where the estimate is infinite
+        gamma = np.linspace(0, 1.15 / high, 3001)  # misses 1 / high, where the estimate is infinite
         found = estimated_condition(low, high, gamma)
         best = gamma[np.argmin(np.where(gamma < 1 / high, found, np.inf))]
         at_learnt = float(estimated_condition(low, high, np.array([LEARNT[n]]))[0])

@@ -157,9 +157,11 @@ def draw_depth(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """Losses over depth."""
     axes = figure.subplots()
     steps, plain, curved = arrays["losses"].T
-    axes.semilogy(steps, plain, "o-", color=TEST, markersize=4, label="GD, one step size")
-    axes.semilogy(*arrays["free"].T, "o--", color=TEST, markersize=4, label="GD, one a layer")
-    axes.semilogy(steps, curved, "o-", color=TRAIN, markersize=4, label="GD++, one step size and γ")
+    axes.plot(steps, plain, "o-", color=TEST, markersize=4, label="GD, one step size")
+    axes.plot(*arrays["free"].T, "o--", color=TEST, markersize=4, label="GD, one a layer")
+    axes.plot(steps, curved, "o-", color=TRAIN, markersize=4, label="GD++, one step size and γ")
+    axes.set_xticks(steps)
+    axes.set_ylim(0, None)
     axes.set_xlabel("layers K")
     axes.set_ylabel("best loss, $N = N_x = 10$")
     axes.legend(frameon=False)

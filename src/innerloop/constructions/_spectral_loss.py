@@ -99,13 +99,12 @@ def best_schedule(
     def unpacked(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rates = np.exp(logs) * single
         curvatures = rates[count:] if curved else np.zeros(count)
-        return tuple(np.resize(part, steps) for part in (rates[:count], curvatures))
+        return np.resize(rates[:count], steps), np.resize(curvatures, steps)
 
     def objective(logs: np.ndarray) -> float:
-        with np.errstate(over="ignore", invalid="ignore"):
-            return float(
-                np.nan_to_num(np.log(spectral_loss(eigenvalues, *unpacked(logs))), nan=1e6)
-            )
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            loss = np.log(spectral_loss(eigenvalues, *unpacked(logs)))
+        return float(np.nan_to_num(loss, nan=np.inf))
 
     start = np.concatenate([np.linspace(0, 0 if tied else 1, count), np.full(curved * count, -2.0)])
     found = minimize(objective, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9,

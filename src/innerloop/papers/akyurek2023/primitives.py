@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 EXACT, D, P, EXAMPLES = 1e-12, 3, 2, 7
 SLOTS = Slots(x=D, y=P, one=1, place=EXAMPLES + 1, out=P)
-DELTAS = {"smoke": (1e-1, 1e-2, 1e-3)}
-DELTAS["small"] = DELTAS["paper"] = (1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)
+MANY = (1.0, 3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 1e-4, 1e-5, 1e-6)
+DELTAS = {"smoke": (1e-1, 1e-2, 1e-3), "small": MANY, "paper": MANY}
 INTERVALS = (4, 8, 16, 32)
 
 

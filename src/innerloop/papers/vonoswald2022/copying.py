@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 RATE = 0.9
 DEPTHS = (1, 2, 5)
-TEMPERATURES = {"smoke": (1.0, 10.0, 20.0)}
-TEMPERATURES["small"] = TEMPERATURES["paper"] = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0)
+MANY = (1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0)
+TEMPERATURES = {"smoke": (1.0, 10.0, 20.0), "small": MANY, "paper": MANY}
 LEAST = {"smoke": 1e-6, "small": EXACT, "paper": EXACT}
 SETTINGS = {"d": D, "p": P, "examples": N, "learning_rate": RATE}
 

@@ -1,7 +1,7 @@
 """Prompts, and descent written out on their weights: what constructions are held against."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from innerloop.prompts import Prompt
 
@@ -24,6 +24,8 @@ def descended(
     return np.asarray(prompt.xq @ weights.T)
 
 
-def apart(found: Float[np.ndarray, "m p"], expected: Float[np.ndarray, "m p"]) -> float:
+def apart(
+    found: Float[Array | np.ndarray, "m p"], expected: Float[Array | np.ndarray, "m p"]
+) -> float:
     """The largest difference, relative to the largest prediction."""
-    return float(np.abs(found - expected).max() / np.abs(expected).max())
+    return float(np.abs(np.asarray(found - expected)).max() / np.abs(np.asarray(expected)).max())

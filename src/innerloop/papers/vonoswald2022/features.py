@@ -1,7 +1,7 @@
 """Proposition 2: an MLP before linear attention is gradient descent on its features."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from innerloop.constructions import Features, deep_features
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
@@ -57,7 +57,10 @@ def _drawn(rng: np.random.Generator) -> Features:
     )
 
 
-def _applied(features: Features, x: Float[np.ndarray, "rows d"]) -> Float[np.ndarray, "rows c"]:
+def _applied(
+    features: Features, x: Float[Array | np.ndarray, "rows d"]
+) -> Float[np.ndarray, "rows c"]:
+    x = np.asarray(x)
     return np.maximum(x @ features.input.T + features.bias, 0) @ features.output.T
 
 

@@ -33,7 +33,7 @@ def explicit(
         answer = answer + eta * query @ x.T @ residual
         residual = residual - eta * x @ x.T @ residual
         x, query = x - gamma * x @ second, query - gamma * query @ second
-    return answer
+    return np.asarray(answer)
 
 
 def construction(scale: Scale) -> Outcome:

@@ -34,20 +34,20 @@ def data_range(scale: Scale) -> Outcome:
     for n, (low, high) in EXTREMES.items():
         for half_width in (0.5, 1.0):
             found = [eigenvalues(rng, n, half_width) for _ in range(draws)]
-            above = np.mean([(s[:, -1] > high).sum() for s in found])
+            above = float(np.mean([(s[:, -1] > high).sum() for s in found]))
             where = f"N = {n}, U(-{half_width:g}, {half_width:g})"
             what = f"tasks in 10,000 above the printed {high:g}, {where}"
             if half_width == 1.0:
                 checks.append(at_least(what, above, TASKS / 2, said="1"))
                 continue
             checks.append(at_most(what, above, BEYOND, said="1"))
-            largest = np.mean([s.max() for s in found])
+            largest = float(np.mean([s.max() for s in found]))
             checks.append(near(f"largest eigenvalue, {where}", largest, high, relative=0.1))
             if low is not None:
-                below = np.mean([(s[:, 0] < low).sum() for s in found])
+                below = float(np.mean([(s[:, 0] < low).sum() for s in found]))
                 what = f"tasks in 10,000 below the printed {low:g}, {where}"
                 checks.append(at_most(what, below, BEYOND, said="1"))
-                smallest = np.mean([s.min() for s in found])
+                smallest = float(np.mean([s.min() for s in found]))
                 checks.append(near(f"smallest, {where}", smallest, low, relative=0.25))
     return Outcome(tuple(checks), settings={"N_x": D, "draws of 10,000": draws}, seeds=(0,))
 

@@ -128,9 +128,8 @@ def depth(scale: Scale) -> Outcome:
         ]
         rows.append((steps, *losses))
         if steps == 2:
-            rates = {"learning_rate": float(curved.learning_rates[0])}
-            rates["curvature"] = float(curved.curvatures[0])
-            model = gd_plus_plus(d=D, p=D, steps=2, **rates)
+            eta, gamma = (float(part[0]) for part in curved[:2])
+            model = gd_plus_plus(d=D, p=D, steps=2, learning_rate=eta, curvature=gamma)
             found = task_losses(task_map(model, held[:BATCH]), variance * np.eye(D)).mean() / 2
             expected = variance / 2 * spectral_loss(spectrum[:BATCH], *curved[:2])
             what = "loss of the layers less the spectral formula, K = 2, GD++"

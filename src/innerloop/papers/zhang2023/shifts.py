@@ -24,7 +24,7 @@ def shifts(scale: Scale) -> Outcome:
     rng, checks, n = np.random.default_rng(3), [], 1000
     limit = gradient_flow_limit(LAMBDA, n)
     model = preconditioned_gradient_descent((limit.value * limit.key_query)[None], p=D)
-    prompts = PROMPTS[scale] // 20
+    prompts = PROMPTS[scale] // 40
     spreads = {"unshifted": LAMBDA, "four times as large": 4 * LAMBDA, "isotropic": np.eye(D)}
     for name, spread in spreads.items():
         x = rng.normal(size=(prompts, n, D)) @ np.sqrt(spread)

@@ -128,8 +128,10 @@ def whole_layer(scale: Scale) -> Outcome:
     expected = np.zeros_like(map_)
     expected[:, TARGET_COLUMNS] = step * np.eye(FULL_D)
     checks = (
-        at_most("largest deviation in standard errors", np.max(np.abs(map_ - expected) / error), 5),
-        at_least("step size in standard errors", step / error[0, TARGET_COLUMNS[0]], 20),
+        at_most(
+            "largest deviation in standard errors", np.max(np.abs(map_ - expected) / error), 5.0
+        ),
+        at_least("step size in standard errors", step / error[0, TARGET_COLUMNS[0]], 20.0),
     )
     settings = {"d": FULL_D, "n": N, "noise variance": NOISE, "prompts": PROMPTS[scale]}
     return Outcome(checks, {"map": map_, "error": error}, settings, seeds=(1,))
@@ -155,7 +157,9 @@ def preconditioned_step(scale: Scale) -> Outcome:
     # Whitened, this is case (i): tr I (1 - n / (n + d + 1 + s^2)).
     least = FULL_D * (1 - N * step)
     checks = (
-        at_most("largest deviation in standard errors", np.max(np.abs(map_ - expected) / error), 5),
+        at_most(
+            "largest deviation in standard errors", np.max(np.abs(map_ - expected) / error), 5.0
+        ),
         near(
             "loss of the layer", losses["preconditioned"], least, relative=LOSS_ROOM[scale], said=""
         ),
@@ -172,8 +176,10 @@ def network_targets(scale: Scale) -> Outcome:
     expected = np.zeros_like(map_)
     expected[:, TARGET_COLUMNS] = step * np.eye(FULL_D)
     checks = (
-        at_most("largest deviation in standard errors", np.max(np.abs(map_ - expected) / error), 5),
-        at_least("step size in standard errors", step / error[0, TARGET_COLUMNS[0]], 10),
+        at_most(
+            "largest deviation in standard errors", np.max(np.abs(map_ - expected) / error), 5.0
+        ),
+        at_least("step size in standard errors", step / error[0, TARGET_COLUMNS[0]], 10.0),
     )
     settings = {"d": FULL_D, "n": N, "neurons": UNITS, "prompts": PROMPTS[scale]}
     return Outcome(checks, {"map": map_, "error": error}, settings, seeds=(3,))

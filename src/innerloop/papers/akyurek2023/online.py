@@ -47,13 +47,14 @@ def gradient_steps(scale: Scale) -> Outcome:
         models = [online_gradient_descent(**SGD, steps=steps, delta=delta) for delta in DELTAS]
         errors = [np.abs(model(prompt) - expected).max() for model in models]
         slope = np.polyfit(np.log(DELTAS), np.log(errors), 1)[0]
-        checks.append(near(f"order of the error in δ, {steps} steps", slope, 2, absolute=0.1))
+        checks.append(near(f"order of the error in δ, {steps} steps", slope, 2.0, absolute=0.1))
         checks.append(at_most(f"error at δ = 0.001, {steps} steps", errors[-1], 1e-5))
         layers = (models[0].depth - 1) / steps
-        checks.append(near(f"layers a step, {steps} steps", layers, 2, said="O(1)"))
+        checks.append(near(f"layers a step, {steps} steps", layers, 2.0, said="O(1)"))
     settings = {"steps": 1, "learning_rate": RATE, "penalty": DECAY, "delta": 1e-2}
     widths = [
-        online_gradient_descent(d=d, p=1, examples=EXAMPLES, **settings).width for d in WIDTHS
+        float(online_gradient_descent(d=d, p=1, examples=EXAMPLES, **settings).width)
+        for d in WIDTHS
     ]
     bend = np.abs(np.diff(widths, 2)).max()
     checks.append(at_most("second difference of the width in d", bend, 0.0, said="O(d)"))
@@ -71,7 +72,7 @@ def newton_steps(scale: Scale) -> Outcome:
         bound = _worst(prompt, steps, counts[-1])
         checks.append(at_most(f"error over its bound, {steps} examples", error / bound, 1.0))
         layers = (model.depth - 1) / steps
-        checks.append(near(f"layers a step, {steps} examples", layers, 5, said="O(1)"))
+        checks.append(near(f"layers a step, {steps} examples", layers, 5.0, said="O(1)"))
         short = np.abs(model(prompt) - _ridge(prompt, steps + 1)).max()
         checks.append(at_least(f"its distance from ridge on {steps + 1} examples", short, 1e-2))
     models = [sherman_morrison(**NEWTON, steps=2, hinges=count) for count in counts]
@@ -80,7 +81,9 @@ def newton_steps(scale: Scale) -> Outcome:
     what = "largest error over its bound, any number of hinges, 2 examples"
     checks.append(at_most(what, np.max(errors / bounds), 1.0))
     settings = {"steps": 1, "penalty": PENALTY, "largest": 6.0, "hinges": 4}
-    widths = [sherman_morrison(d=d, p=1, examples=EXAMPLES, **settings).width for d in WIDTHS]
+    widths = [
+        float(sherman_morrison(d=d, p=1, examples=EXAMPLES, **settings).width) for d in WIDTHS
+    ]
     bend = np.abs(np.diff(widths, 3)).max()
     checks.append(at_most("third difference of the width in d", bend, 0.0, said="O(d²)"))
     checks.append(at_least("second difference", np.diff(widths, 2).min(), 1.0))

@@ -68,7 +68,7 @@ def multiplying(scale: Scale) -> Outcome:
     slope = np.polyfit(np.log(deltas[fit]), np.log(errors[fit]), 1)[0]
     gated = np.abs(program(Layer((), mul(*factors)))(prompt) - products).max()
     checks = (
-        near("order of the error in the scale of GeLU's arguments", slope, 2, absolute=0.1),
+        near("order of the error in the scale of GeLU's arguments", slope, 2.0, absolute=0.1),
         at_most("least error by GeLU", errors.min(), 1e-6),
         at_most("error by ReGLU", gated, EXACT),
     )
@@ -104,7 +104,7 @@ def dividing(scale: Scale) -> Outcome:
         what = f"error over h² max|f''| / 8, {intervals} intervals"
         checks.append(at_most(what, errors[-1] / bound, 1.0))
     order = np.log2(errors[-1] / errors[-2])
-    checks.append(near("order of the error in the number of hinges", order, -2, absolute=0.2))
+    checks.append(near("order of the error in the number of hinges", order, -2.0, absolute=0.2))
     checks.append(at_least("error of the coarsest", errors[0], 1e-3))
     return Outcome(tuple(checks), settings={"interval": "[1, 3]"}, seeds=(2,))
 

@@ -50,7 +50,7 @@ def softmax_copying(scale: Scale) -> Outcome:
     slope = np.polyfit(betas[cold], np.log(errors[cold]), 1)[0]
     checks = (
         at_least("relative error as printed, β = 1", errors[0], 0.1, said="0"),
-        near("slope of its logarithm in β, from 10 to 20", slope, -1, absolute=0.05, said=""),
+        near("slope of its logarithm in β, from 10 to 20", slope, -1.0, absolute=0.05, said=""),
         at_most("relative error at the largest β", errors[-1], LEAST[scale]),
     )
     arrays = {"beta": betas, "error": errors}

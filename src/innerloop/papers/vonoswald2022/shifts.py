@@ -100,10 +100,10 @@ def roll_out(scale: Scale) -> Outcome:
         first[damping] = int(worse[0]) + 1 if len(worse) else REPEATS + 1
     last, best = arrays["λ = 0.75"], arrays["λ = 0.875"]
     checks = [
-        at_most("first step with more loss than zero weights, λ = 1", first[1.0], 20),
+        at_most("first step with more loss than zero weights, λ = 1", float(first[1.0]), 20.0),
         at_most("the same over that of λ = 0.875", first[1.0] / first[0.875], 0.9),
-        at_most("the same of λ = 0.875", first[0.875], REPEATS),
-        at_most("loss after 10 steps over that after 1, λ = 0.875", best[10] / best[1], 1),
+        at_most("the same of λ = 0.875", float(first[0.875]), float(REPEATS)),
+        at_most("loss after 10 steps over that after 1, λ = 0.875", best[10] / best[1], 1.0),
         at_most("largest rise in a step, λ = 0.75", np.diff(last).max(), 0.0),
         at_most("loss after 50 steps, λ = 0.75", last[-1], 0.05, said="<0.05"),
     ]

@@ -34,7 +34,7 @@ def two_heads(scale: Scale) -> Outcome:
         arrays[f"with sink, K = {steps}"] = errors
         fit = (arrays["delta"] <= 0.1) & (arrays["delta"] >= 1e-3)
         slope = np.polyfit(np.log(arrays["delta"][fit]), np.log(errors[fit]), 1)[0]
-        checks.append(near(f"order of the error in δ, K = {steps}", slope, 2, absolute=0.2))
+        checks.append(near(f"order of the error in δ, K = {steps}", slope, 2.0, absolute=0.2))
     found = [_pair(delta, 1, None)(prompt) for delta in DELTAS[scale]]
     arrays["without"] = np.array([apart(f, descended(prompt, start, [RATE])) for f in found])
     arrays["without, centred"] = np.array(

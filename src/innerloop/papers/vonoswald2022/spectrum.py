@@ -16,7 +16,7 @@ D, TASKS = 10, 10_000
 EXTREMES = {10: (None, 4.6), 25: (0.097, 7.712), 50: (0.666, 10.845), 100: (2.870, 17.196)}
 LEARNT = {10: 0.179, 25: 0.099, 50: 0.056, 100: 0.029}
 DRAWS = {"smoke": 1, "small": 10, "paper": 100}
-BEYOND = 9  # of 10,000 tasks beyond an extreme of 10,000 others: one on average, more by 1e-3
+BEYOND = 9.0  # of 10,000 tasks beyond an extreme of 10,000 others: one on average, more by 1e-3
 GAMMAS = (0.0, 0.05, 0.099, 0.2)
 
 
@@ -138,7 +138,7 @@ SPECTRUM = (
         id="data-range",
         statement="Covariates are drawn from U(-1, 1) in ten dimensions.",
         place="Section 3; extremes of the eigenvalues in Appendix A.10",
-        tolerance=f"at most {BEYOND} tasks of 10,000 beyond what was the extreme of 10,000 others; "
+        tolerance=f"at most {BEYOND:g} tasks of 10,000 beyond what was the extreme of 10,000 others; "
         "the extremes themselves within 10 % and 25 %, since they are single draws",
         measure=data_range,
         correction="The printed extremes of the spectrum, and losses of about 0.2, belong to "

@@ -103,7 +103,7 @@ def draw_dimensions(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """Losses over the dimension."""
     axes = figure.subplots()
     d, got, error, _ = arrays["found"].T
-    line = np.arange(d.min(), d.max() + 1)
+    line = range(int(d.min()), int(d.max()) + 1)
     axes.plot(line, [best_step(k, k, 0.5)[1] for k in line], color=QUIET, label="closed form")
     bars = {"fmt": "o", "color": TEST, "markersize": 4}
     axes.errorbar(d, got, yerr=SE * error, **bars, label="the layer on sampled contexts")

@@ -48,7 +48,7 @@ def risk(scale: Scale) -> Outcome:
     )
     checks.append(at_least("risk that stays for M → ∞, N = 10", floor, 1e-2, said="O(1 / N²)"))
     order = float(np.log10(longer / shorter))
-    checks.append(near("its order in N, from 1,000 to 10,000", order, -2, absolute=0.02))
+    checks.append(near("its order in N, from 1,000 to 10,000", order, -2.0, absolute=0.02))
     arrays = {"risks": np.array(rows), "floor": np.array([floor + linear_risk, linear_risk])}
     settings = {"N": N, "d": D, "prompts": PROMPTS[scale], "noise": noise, "bend": bend}
     return Outcome(tuple(checks), arrays, settings, seeds=(2,))

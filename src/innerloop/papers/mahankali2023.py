@@ -189,7 +189,7 @@ def draw_map(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """The coefficients as an image, labelled by what they multiply."""
     axes = figure.subplots()
     size = np.abs(arrays["map"]).max()
-    image = axes.imshow(arrays["map"], cmap="RdBu", vmin=-size, vmax=size)
+    image = axes.imshow(arrays["map"], cmap="RdBu", vmin=-size, vmax=size, aspect="auto")
     rows, columns = np.triu_indices(FULL_D + 1)
     tokens = [f"x_{k + 1}" for k in range(FULL_D)] + ["y"]
     labels = [f"${tokens[i]} {tokens[j]}$" for i, j in zip(rows, columns, strict=True)]
@@ -197,7 +197,7 @@ def draw_map(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     axes.set_yticks(range(FULL_D), [f"$w_{k + 1}$" for k in range(FULL_D)])
     axes.set_xlabel("sum over the context of")
     axes.grid(visible=False)
-    figure.colorbar(image, ax=axes, shrink=0.6, label="coefficient")
+    figure.colorbar(image, ax=axes, label="coefficient")
 
 
 MAHANKALI_2023 = Paper(

@@ -125,8 +125,7 @@ PRIMITIVES = (
         tolerance="order 2 within 0.1 in the scale of the arguments; gated neurons are exact",
         measure=multiplying,
         draw=draw_multiplying,
-        caption="The error of products by GeLU neurons. Below a scale of about 1e-4 rounding "
-        "takes over.",
+        caption="The error of products by GeLU neurons. At small scales rounding takes over.",
     ),
     Claim(
         id="div",

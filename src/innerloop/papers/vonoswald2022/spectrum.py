@@ -138,8 +138,8 @@ SPECTRUM = (
         id="data-range",
         statement="Covariates are drawn from U(-1, 1) in ten dimensions.",
         place="Section 3; extremes of the eigenvalues in Appendix A.10",
-        tolerance=f"at most {BEYOND:g} tasks of 10,000 beyond what was the extreme of 10,000 others; "
-        "the extremes themselves within 10 % and 25 %, since they are single draws",
+        tolerance=f"at most {BEYOND:g} tasks of 10,000 beyond the extreme of 10,000 others; the "
+        "extremes themselves within 10 % and 25 %, since they are single draws",
         measure=data_range,
         correction="The printed extremes of the spectrum, and losses of about 0.2, belong to "
         "U(-1/2, 1/2), which is also what the released code draws.",

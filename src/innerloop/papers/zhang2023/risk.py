@@ -49,7 +49,13 @@ def risk(scale: Scale) -> Outcome:
     checks.append(at_least("risk that stays for M → ∞, N = 10", floor, 1e-2, said="O(1 / N²)"))
     order = float(np.log10(longer / shorter))
     checks.append(near("its order in N, from 1,000 to 10,000", order, -2.0, absolute=0.02))
-    arrays = {"risks": np.array(rows), "floor": np.array([floor + linear_risk, linear_risk])}
+    lengths = np.geomspace(5, 80, 50)
+    curve = [prompt_risk(LAMBDA, N, m, weights, spread, linear_risk) for m in lengths.tolist()]
+    arrays = {
+        "curve": np.array([lengths, curve]),
+        "risks": np.array(rows),
+        "floor": np.array([floor + linear_risk, linear_risk]),
+    }
     settings = {"N": N, "d": D, "prompts": PROMPTS[scale], "noise": noise, "bend": bend}
     return Outcome(tuple(checks), arrays, settings, seeds=(2,))
 
@@ -73,8 +79,8 @@ def _bent_moments(
 def draw_risk(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """The risk over the prompt's length."""
     axes = figure.subplots()
-    examples, got, error, formula = arrays["risks"].T
-    axes.loglog(examples, formula, color=QUIET, label="formula")
+    examples, got, error, _ = arrays["risks"].T
+    axes.loglog(*arrays["curve"], color=QUIET, label="formula")
     axes.errorbar(
         examples, got, yerr=SE * error, fmt="o", color=TEST, markersize=4, label="sampled"
     )

@@ -61,8 +61,7 @@ def random_covariance(scale: Scale) -> Outcome:
         squares = np.sum(wrong.reshape(contexts, -1, d, d) ** 2, axis=3)
         losses = np.einsum("bci,ci,c->b", squares, spreads, weights) / d
         mean, error = losses.mean(), losses.std() / np.sqrt(contexts)
-        # E S^2 exceeds Lambda^2 by (Lambda^2 + Lambda tr Lambda) / n; E s^2 = 2 and E s^3 = 6.
-        law = 1 / 3 + (12 + 2 * (d - 1)) / (9 * n)
+        law = _law(n, d)
         what = f"error of the layer over d, A = 1/3, N = M = {n}"
         checks.append(near(what, mean, law, absolute=SE * error, said=""))
         rows.append((n, mean, error))
@@ -74,12 +73,19 @@ def random_covariance(scale: Scale) -> Outcome:
     return Outcome(tuple(checks), {"errors": np.array(rows)}, {"d": d}, seeds=(4,))
 
 
+def _law(n: float, d: int) -> float:
+    """`E S^2` is `Lambda^2 + (Lambda^2 + Lambda tr Lambda) / n`; `E s^2 = 2` and `E s^3 = 6`."""
+    return 1 / 3 + (12 + 2 * (d - 1)) / (9 * n)
+
+
 def draw_random_covariance(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """The error over the number of examples."""
     axes = figure.subplots()
     n, mean, error = arrays["errors"].T
     bars = {"fmt": "o", "color": TEST, "markersize": 4}
     axes.errorbar(n, mean, yerr=SE * error, **bars, label="the layer, sampled")
+    line = np.geomspace(n.min(), n.max(), 100)
+    axes.plot(line, [_law(k, 4) for k in line], color=QUIET, label="closed form")
     axes.axhline(1 / 3, color=QUIET, linestyle="--", label="1/3")
     axes.set_xscale("log")
     axes.set_ylim(0, None)

@@ -117,9 +117,7 @@ def draw_newton_steps(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> Non
     axes = figure.subplots()
     count, error = arrays["hinges"], arrays["error"]
     axes.loglog(count, error, "o-", color=TEST, markersize=4, label="two examples")
-    axes.loglog(
-        count, 0.3 * error[0] * (count[0] / count) ** 2, "--", color=QUIET, label="slope -2"
-    )
+    axes.loglog(count, arrays["bound"], "--", color=QUIET, label="its bound")
     axes.set_xticks(count, [str(c) for c in count])
     axes.minorticks_off()
     axes.set_xlabel("hinges of the reciprocal")

@@ -8,12 +8,14 @@ Axes: `b` contexts, `n` examples, `d` covariates.
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from innerloop.constructions import Construction
+from innerloop.precision import in_precision
 from innerloop.prompts import Prompt
+
+CHUNK = 4000
 
 
 def task_map(model: Construction, x: Float[np.ndarray, "b n d"]) -> Float[np.ndarray, "b d d"]:
@@ -25,9 +27,8 @@ def task_map(model: Construction, x: Float[np.ndarray, "b n d"]) -> Float[np.nda
         >>> task_map(model, np.array([[[1.0], [1.0]]])).tolist()
         [[[0.25]]]
     """
-    identity = jnp.eye(model.d, dtype=model.embed.dtype)
-    run = jax.vmap(lambda context: model(Prompt(context, context, identity)))
-    return np.asarray(run(jnp.asarray(x)))
+    queries = np.broadcast_to(np.eye(model.d), (len(x), model.d, model.d))
+    return predictions(model, x, x, queries)
 
 
 def task_losses(
@@ -49,6 +50,8 @@ def predictions(
     y: Float[np.ndarray, "b n p"],
     xq: Float[np.ndarray, "b m d"],
 ) -> Float[np.ndarray, "b m p"]:
-    """The predictions of a construction on many prompts of one size."""
-    run = jax.vmap(lambda *prompt: model(Prompt(*prompt)))
-    return np.asarray(run(jnp.asarray(x), jnp.asarray(y), jnp.asarray(xq)))
+    """The predictions of a construction on many prompts of one size, a chunk at a time."""
+    run = jax.vmap(lambda *prompt: model(Prompt(*prompt)))  # compiled inside, once for a shape
+    parts = [slice(start, start + CHUNK) for start in range(0, len(x), CHUNK)]
+    dtype = str(model.embed.dtype)
+    return np.concatenate([in_precision(run, dtype, x[p], y[p], xq[p]) for p in parts])

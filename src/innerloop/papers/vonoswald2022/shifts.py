@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 D, SE, VARIANCE = 10, 4.0, 1 / 12
 SHARE = D / (D + D - 2 + 1.8)  # N / (N + d - 2 + kurtosis)
 BEST = SHARE / VARIANCE
-CONTEXTS = {"smoke": 2000, "small": 20_000, "paper": 200_000}
+CONTEXTS = {"smoke": 2000, "small": 20_000, "paper": 100_000}
 SCALES_OF_INPUTS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 DAMPINGS = (1.0, 0.875, 0.75)
 REPEATS = 50

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 D, KURTOSIS, SE = 10, 1.8, 4.0
-CONTEXTS = {"smoke": 2000, "small": 20_000, "paper": 200_000}
+CONTEXTS = {"smoke": 2000, "small": 20_000, "paper": 100_000}
 DEPTHS = {"smoke": (1, 2, 5), "small": (1, 2, 3, 4, 5, 10), "paper": (1, 2, 3, 4, 5, 10)}
 FREE = {"smoke": (2, 3), "small": (2, 3, 5), "paper": (2, 3, 5)}
 SWEEP = {"smoke": (5, 15), "small": (5, 10, 15, 20, 25), "paper": (5, 10, 15, 20, 25)}

@@ -18,13 +18,15 @@ from innerloop.report.canvas import QUIET, TEST
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+LONG = {"smoke": 200, "small": 1000, "paper": 10_000}
+
 
 def shifts(scale: Scale) -> Outcome:
     """The mean prediction with tasks, queries, and covariates of other laws."""
     rng, checks, n = np.random.default_rng(3), [], 1000
     limit = gradient_flow_limit(LAMBDA, n)
     model = preconditioned_gradient_descent((limit.value * limit.key_query)[None], p=D)
-    prompts = PROMPTS[scale] // 40
+    prompts = LONG[scale]
     spreads = {"unshifted": LAMBDA, "four times as large": 4 * LAMBDA, "isotropic": np.eye(D)}
     for name, spread in spreads.items():
         x = rng.normal(size=(prompts, n, D)) @ np.sqrt(spread)

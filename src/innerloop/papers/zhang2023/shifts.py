@@ -75,7 +75,7 @@ def random_covariance(scale: Scale) -> Outcome:
     return Outcome(tuple(checks), {"errors": np.array(rows)}, {"d": d}, seeds=(4,))
 
 
-def _law(n: float, d: int) -> float:
+def _law(n: int, d: int) -> float:
     """`E S^2` is `Lambda^2 + (Lambda^2 + Lambda tr Lambda) / n`; `E s^2 = 2` and `E s^3 = 6`."""
     return 1 / 3 + (12 + 2 * (d - 1)) / (9 * n)
 
@@ -86,7 +86,7 @@ def draw_random_covariance(figure: "Figure", arrays: Mapping[str, np.ndarray]) -
     n, mean, error = arrays["errors"].T
     bars = {"fmt": "o", "color": TEST, "markersize": 4}
     axes.errorbar(n, mean, yerr=SE * error, **bars, label="the layer, sampled")
-    line = np.geomspace(n.min(), n.max(), 100)
+    line = np.unique(np.geomspace(n.min(), n.max(), 100).astype(int)).tolist()
     axes.plot(line, [_law(k, 4) for k in line], color=QUIET, label="closed form")
     axes.axhline(1 / 3, color=QUIET, linestyle="--", label="1/3")
     axes.set_xscale("log")

@@ -21,10 +21,10 @@ GAMMAS = (0.0, 0.05, 0.099, 0.2)
 
 
 def eigenvalues(
-    rng: np.random.Generator, n: int, half_width: float, tasks: int = TASKS
+    rng: np.random.Generator, n: int, half_width: float
 ) -> Float[np.ndarray, "tasks d"]:
-    """Of `X X^T`, for covariates uniform in `[-half_width, half_width]`."""
-    x = rng.uniform(-half_width, half_width, size=(tasks, n, D))
+    """Of `X X^T` for 10,000 tasks, covariates uniform in `[-half_width, half_width]`."""
+    x = rng.uniform(-half_width, half_width, size=(TASKS, n, D))
     return np.linalg.eigvalsh(np.swapaxes(x, 1, 2) @ x)
 
 
@@ -100,7 +100,7 @@ def draw_condition(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
 def condition_histogram(scale: Scale) -> Outcome:
     """Condition numbers of 10,000 tasks after a layer of GD++, for several γ at N = 25."""
     rng = np.random.default_rng(1)
-    before = eigenvalues(rng, 25, 0.5, TASKS * DRAWS[scale])
+    before = np.concatenate([eigenvalues(rng, 25, 0.5) for _ in range(DRAWS[scale])])
     arrays, kappas, bins = {}, {}, np.linspace(0, 5, 101)
     for gamma in GAMMAS:
         after = before * (1 - gamma * before) ** 2

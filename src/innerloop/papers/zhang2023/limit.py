@@ -16,12 +16,13 @@ from innerloop.constructions import (
 )
 from innerloop.papers.claims import Claim, Outcome, Scale, at_most, near
 from innerloop.papers.linear_tasks import task_losses, task_map
-from innerloop.papers.zhang2023.setting import LAMBDA, PROMPTS, RESTATED, SE, D, N
+from innerloop.papers.zhang2023.setting import LAMBDA, RESTATED, SE, D, N
 from innerloop.report.canvas import TEST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+CONTEXTS = {"smoke": 4000, "small": 40_000, "paper": 200_000}
 STEPS, TIME = {"smoke": 6000, "small": 20_000, "paper": 200_000}, 300.0
 
 
@@ -130,13 +131,13 @@ def least_loss(scale: Scale) -> Outcome:
         optimum = linear_optimum(LAMBDA, n)
         limit = gradient_flow_limit(LAMBDA, n)
         model = preconditioned_gradient_descent((limit.value * limit.key_query)[None], p=D)
-        x = rng.normal(size=(PROMPTS[scale] // 2, n, D)) @ root
+        x = rng.normal(size=(CONTEXTS[scale], n, D)) @ root
         losses = task_losses(task_map(model, x), LAMBDA)
         error = losses.std() / np.sqrt(len(losses))
         checks.append(
             near(f"loss, N = {n}", losses.mean(), optimum.loss, absolute=SE * error, said="")
         )
-    settings = {"contexts": PROMPTS[scale] // 2, "d": D}
+    settings = {"contexts": CONTEXTS[scale], "d": D}
     return Outcome(tuple(checks), settings=settings, seeds=(1,))
 
 

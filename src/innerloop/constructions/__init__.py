@@ -65,4 +65,8 @@ from innerloop.constructions._selection import select_ridge as select_ridge
 from innerloop.constructions._softmax_pair import (
     softmax_gradient_descent as softmax_gradient_descent,
 )
+from innerloop.constructions._spectral_loss import SpectralOptimum as SpectralOptimum
+from innerloop.constructions._spectral_loss import best_spectral_steps as best_spectral_steps
+from innerloop.constructions._spectral_loss import spectral_residuals as spectral_residuals
+from innerloop.constructions._spectral_loss import whitened_spectra as whitened_spectra
 from innerloop.constructions._two_layer_network import two_layer_network as two_layer_network

@@ -33,3 +33,14 @@ def off_identity(matrices: Float[np.ndarray, "*l d d"]) -> float:
     d = matrices.shape[-1]
     means = np.trace(matrices, axis1=-2, axis2=-1) / d
     return float(np.abs(matrices - means[..., None, None] * np.eye(d)).max())
+
+
+def symmetric_root(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d d"]:
+    """The symmetric square root of a covariance.
+
+    Example:
+        >>> symmetric_root(np.diag([4.0, 9.0])).tolist()
+        [[2.0, 0.0], [0.0, 3.0]]
+    """
+    eigenvalues, basis = np.linalg.eigh(covariance)
+    return (basis * eigenvalues**0.5) @ basis.T

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from innerloop import constructions
 from innerloop.constructions import SpectralOptimum
-from innerloop.papers.ahn2023.sampled import loss_of_weights
+from innerloop.papers.sampled_loss import loss_of_weights
 from innerloop.papers.claims import Check, Outcome, Scale, at_least, at_most, near
 from innerloop.report.canvas import INK, QUIET, TEST, TRAIN
 
@@ -61,7 +61,7 @@ def descent(contexts: Contexts, steps: int, *, whitened: bool) -> float:
             return float(np.mean(np.sum((1 - rate * contexts.whitened) ** (2 * steps), axis=1)))
         return float(np.mean(contexts.losses((1 - rate * contexts.spectra) ** steps)))
 
-    return float(scipy.optimize.minimize_scalar(loss, bounds=(1e-3, 3.0), method="bounded").fun)
+    return loss(np.asarray(scipy.optimize.fminbound(loss, 1e-3, 3.0)).item())
 
 
 def layers_of(contexts: Contexts, layers: int) -> SpectralOptimum:
@@ -83,9 +83,11 @@ def figure_6(scale: Scale) -> Outcome:
     lengths = LENGTHS[scale]
     curves = {name: [] for name in ("layers", "preconditioned", "descent", "least_squares")}
     checks: list[Check] = []
+    every: list[SpectralOptimum] = []
     for n in lengths:
         contexts = sampled(rng, CONTEXTS[scale], n)
         best = layers_of(contexts, LAYERS)
+        every.append(best)
         unseen = contexts.losses((contexts.spectra < 1e-9).astype(float))
         curves["layers"].append(best.loss)
         curves["preconditioned"].append(descent(contexts, LAYERS, whitened=True))
@@ -105,7 +107,7 @@ def figure_6(scale: Scale) -> Outcome:
         )
         for name, key in (("preconditioned steps", "preconditioned"), ("gradient steps", "descent"))
     ]
-    checks.append(loss_of_weights(best, rng, prompts=CONTEXTS[scale], n=lengths[-1], d=D))
+    checks.append(loss_of_weights(every[-1], rng, prompts=CONTEXTS[scale], n=lengths[-1], d=D))
     settings = {"d": D, "layers": LAYERS, "contexts": CONTEXTS[scale]}
     return Outcome(tuple(checks), {"n": np.array(lengths)} | found, settings, seeds=(10,))
 

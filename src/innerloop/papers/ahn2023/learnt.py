@@ -12,7 +12,7 @@ import numpy as np
 
 from innerloop import constructions
 from innerloop.constructions import SpectralOptimum, spectral_residuals, whitened_spectra
-from innerloop.papers.ahn2023.sampled import loss_of_weights
+from innerloop.papers.sampled_loss import loss_of_weights
 from innerloop.papers.claims import Outcome, Scale, at_least, at_most, near
 from innerloop.report.canvas import FAINT, TEST, TRAIN
 

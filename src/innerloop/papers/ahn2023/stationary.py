@@ -16,14 +16,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.linalg
 import scipy.optimize
 from jaxtyping import Array, Float
 
 import innerloop as il
 from innerloop import constructions
 from innerloop.papers.claims import Outcome, Scale, at_least, at_most
-from innerloop.papers.symmetry import off_identity, signed_permutations
+from innerloop.papers.symmetry import off_identity, signed_permutations, symmetric_root
 
 D, N, LAYERS = 3, 5, 3
 COVARIANCE = np.array([[1.0, 0.3, 0.0], [0.3, 0.5, 0.1], [0.0, 0.1, 0.25]])
@@ -137,7 +136,7 @@ def _symmetric_loss(
     group = signed_permutations(D)
     x = rng.normal(size=(prompts, N + 1, D))
     y = np.einsum("bnd,bd->bn", x, rng.normal(size=(prompts, D)))
-    root = scipy.linalg.sqrtm(COVARIANCE).real
+    root = symmetric_root(COVARIANCE)
     inverse = np.linalg.inv(root)
     x = np.einsum("bnj,gij,ki->gbnk", x, group, root).reshape(-1, N + 1, D)
     y = np.tile(y, (len(group), 1))

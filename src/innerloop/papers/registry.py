@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from innerloop.papers.ahn2023 import AHN_2023
 from innerloop.papers.cheng2023 import CHENG_2023
 from innerloop.papers.claims import Item, Paper
+from innerloop.papers.fu2023 import FU_2023
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
 
-PAPERS: tuple[Paper, ...] = (MAHANKALI_2023, AHN_2023, CHENG_2023)
+PAPERS: tuple[Paper, ...] = (MAHANKALI_2023, AHN_2023, CHENG_2023, FU_2023)
 
 
 def paper(key: str) -> Paper:

@@ -14,8 +14,8 @@ from jaxtyping import Float
 
 from innerloop import constructions
 from innerloop.constructions import SpectralOptimum
-from innerloop.papers.sampled_loss import loss_of_weights
 from innerloop.papers.claims import Check, Outcome, Scale, at_least, at_most, near
+from innerloop.papers.sampled_loss import loss_of_weights
 from innerloop.report.canvas import INK, QUIET, TEST, TRAIN
 
 if TYPE_CHECKING:

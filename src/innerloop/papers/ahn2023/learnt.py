@@ -12,8 +12,8 @@ import numpy as np
 
 from innerloop import constructions
 from innerloop.constructions import SpectralOptimum, spectral_residuals, whitened_spectra
-from innerloop.papers.sampled_loss import loss_of_weights
 from innerloop.papers.claims import Outcome, Scale, at_least, at_most, near
+from innerloop.papers.sampled_loss import loss_of_weights
 from innerloop.report.canvas import FAINT, TEST, TRAIN
 
 if TYPE_CHECKING:

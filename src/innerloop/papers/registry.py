@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 
 from innerloop.papers.ahn2023 import AHN_2023
+from innerloop.papers.bai2023 import BAI_2023
 from innerloop.papers.cheng2023 import CHENG_2023
 from innerloop.papers.claims import Item, Paper
 from innerloop.papers.fu2023 import FU_2023
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
 
-PAPERS: tuple[Paper, ...] = (MAHANKALI_2023, AHN_2023, CHENG_2023, FU_2023)
+PAPERS: tuple[Paper, ...] = (AHN_2023, BAI_2023, MAHANKALI_2023, FU_2023, CHENG_2023)
 
 
 def paper(key: str) -> Paper:

@@ -61,16 +61,15 @@ def theorem_5_1(scale: Scale) -> Outcome:
     unmasked = _changed(model, "sources", np.ones_like)
     error = np.abs(unmasked(alone) - after(alone, rate, 3)).max()
     checks.append(at_least("the query among the keys, 3 steps", float(error), 1e-3))
-    checks.append(near("layers for 3 steps", model.depth, 3 + 2, said="k + 8"))
+    checks.append(near("layers for 3 steps", float(model.depth), 3.0 + 2.0, said="k + 8"))
     settings = {"d": D, "n": N, "width": model.width}
     return Outcome(tuple(checks), {}, settings, seeds=(30, 31))
 
 
 def _changed(model: Construction, name: str, change: Callable) -> Construction:
-    def where(m: Construction) -> np.ndarray:
-        return getattr(m.transformer.blocks.attention[0], name)
-
-    return eqx.tree_at(where, model, replace_fn=change)
+    return eqx.tree_at(
+        lambda m: getattr(m.transformer.blocks.attention[0], name), model, replace_fn=change
+    )
 
 
 def residual_identity(scale: Scale) -> Outcome:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 D, N, RATE, RADIUS = 3, 13, 2.0, 4.0
-STEPS = (1, 2, 5)
+STEPS = (2, 5, 20)
 INTERVALS = {"smoke": (8, 32), "small": (8, 16, 32, 64), "paper": (8, 16, 32, 64, 128, 256)}
 FIRST = D + 2  # where a token carries its weights, after x, y and the constant
 
@@ -73,8 +73,9 @@ def draw_theorem_7(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     axes, count = figure.subplots(), arrays["intervals"]
     for row, colour in ((0, TRAIN), (-1, TEST)):
         steps = STEPS[row]
-        name = f"{steps} step{'s' if steps > 1 else ''}"
-        axes.plot(count, arrays["errors"][row], "o-", markersize=4, color=colour, label=name)
+        axes.plot(
+            count, arrays["errors"][row], "o-", markersize=4, color=colour, label=f"{steps} steps"
+        )
         axes.plot(count, arrays["bounds"][row], "--", color=colour, linewidth=1)
     axes.plot([], [], "--", color=QUIET, label="bounds")
     axes.set_xscale("log", base=2)

@@ -20,7 +20,7 @@ from innerloop.report.canvas import INK, QUIET, TEST, TRAIN
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-D, TRAINING, VALIDATION, STEPS, RATE = 6, 12, 12, 40, 0.3
+D, TRAINING, VALIDATION, STEPS, RATE = 6, 12, 12, 40, 0.15
 PENALTIES = (0.01, 2.0)
 NOISES = (0.0, 0.5, 1.0, 1.5, 2.0)
 PROMPTS = {"smoke": 100, "small": 800, "paper": 20_000}

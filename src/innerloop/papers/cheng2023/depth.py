@@ -147,7 +147,7 @@ def draw_matched(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
                 )
         if name != "linear":
             axes.axhline(float(arrays[f"{name}, Bayes"]), color=INK, linestyle=":", linewidth=1)
-        axes.set_title(f"data of {title}, n = {LENGTHS[name]}")
+        axes.set_title(f"{title} data, n = {LENGTHS[name]}", fontsize=9)
         axes.set_xscale("log")
     for axes in panels[-1]:
         axes.set_xlabel("layers")

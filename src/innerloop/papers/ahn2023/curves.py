@@ -132,6 +132,8 @@ def figure_7(scale: Scale) -> Outcome:
         )
         for k, value, said in zip(depths, found["fewer"], OFFICIAL, strict=True)
     ]
+    missed = float(OFFICIAL[-1] - found["preconditioned"][-1])
+    checks.append(at_least("released curve over that of n examples, 4 steps", missed, 0.1))
     gap = found["preconditioned"] - found["layers"]
     checks += [
         at_most("one layer less one preconditioned step, in size", abs(float(gap[0])), 1e-6),

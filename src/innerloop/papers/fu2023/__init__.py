@@ -96,7 +96,7 @@ CLAIMS = (
         id="least-squares",
         statement="Least squares leaves max(0, 1 - t/d) of the variance after t examples.",
         place="Figure 2, reference curve",
-        tolerance="4.5 standard errors; rounding from t = d on",
+        tolerance="4.5 standard errors; rounding for t > d",
         measure=least_squares,
     ),
     Claim(

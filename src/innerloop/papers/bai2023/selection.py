@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 D, TRAINING, VALIDATION, STEPS, RATE = 6, 12, 12, 40, 0.15
 PENALTIES = (0.01, 2.0)
 NOISES = (0.0, 0.5, 1.0, 1.5, 2.0)
-PROMPTS = {"smoke": 100, "small": 800, "paper": 20_000}
+PROMPTS = {"smoke": 100, "small": 800, "paper": 8_000}
 RESOLUTIONS = (1e-6, 0.3)
 
 

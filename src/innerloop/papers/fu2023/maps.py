@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 D, N = 20, 40
 PROMPTS = {"smoke": 60, "small": 320, "paper": 3_200}
-SPECTRA = {"smoke": 1_000, "small": 10_000, "paper": 100_000}
+SPECTRA = {"smoke": 1_000, "small": 10_000, "paper": 30_000}
 RATE = 0.01
 NEWTON = np.arange(25)
 DESCENT = np.unique(np.geomspace(1, 2**13, 105).round()).astype(int)

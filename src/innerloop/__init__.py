@@ -56,7 +56,9 @@ _SUBPACKAGES = (
     "precision",
     "prompts",
     "report",
+    "tasks",
     "tokens",
+    "training",
 )
 
 

@@ -84,12 +84,10 @@ class LinearRegression(AbstractTask):
         root = jnp.asarray(self.teacher_root(), prompt.dtype)
         return ridge(prompt.x @ root, prompt.y, prompt.xq @ root, self.noise**2)
 
-    def covariance(
-        self, x: Float[Array, "a d"], others: Float[Array, "b d"]
-    ) -> Float[Array, "a b"]:
-        """The covariance of a target between points, `x^T E[w w^T] x'`."""
-        root = jnp.asarray(self.teacher_root(), floating())
-        return (x @ root) @ (others @ root).T
+    def covariance_of(self, x: Float[Array, "points d"]) -> Float[Array, "points points"]:
+        """The covariance of a target between points given their covariates, `x^T E[w w^T] x'`."""
+        seen = x @ jnp.asarray(self.teacher_root(), x.dtype)
+        return seen @ seen.T
 
 
 def ridge(

@@ -1,4 +1,4 @@
-"""The three commands and their options; what a field's docstring says is what `--help` prints."""
+"""The commands and their options; what a field's docstring says is what `--help` prints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,3 +68,24 @@ class Show:
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """A directory written by `innerloop learn`, `innerloop demo` or `il.save`."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train transformers to learn in context, from many seeds at once.
+
+    Give a preset (vonoswald-one-layer, ahn-three-layers, cheng-three-layers, garg-tiny, ...), a
+    configuration in JSON, or the folder of an earlier run. A run that was interrupted goes on from
+    its last checkpoint when the same command is given again.
+    """
+
+    config: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET|CONFIG.json")]
+    """A preset, a configuration, or the folder of a run."""
+    set: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FIELD=VALUE")
+    ] = ()
+    """Change a field: --set task.n=20 --set training.optimizer.learning_rate=1e-3."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Train the seeds 0 to N - 1."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The run's folder; innerloop-train/NAME by default."""

@@ -5,6 +5,7 @@ import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -87,10 +88,12 @@ def read(path: Path, *, until: int | None = None) -> tuple[Record, ...]:
     records = []
     for line in path.read_text("utf-8").splitlines():
         try:
-            fields = json.loads(line)
+            fields: dict[str, Any] = json.loads(line)
         except json.JSONDecodeError:
             break
-        record = Record(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
+        for name in ("training", "held_out", "stopped", "status"):
+            fields[name] = tuple(fields[name])
+        record = Record(**fields)
         if until is not None and record.step > until:
             break
         records.append(record)

@@ -1,7 +1,7 @@
 """Training: chunks of compiled steps, evaluations between them, and what is kept of both."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from innerloop.training.program import (
     objective,
     trainable,
 )
+from innerloop.training.verdicts import Chunk, first_verdict, verdicts
 
 METRICS = "metrics.jsonl"
 Architecture = Callable[..., eqx.Module]
@@ -111,7 +112,10 @@ def train(
     weights, static = _start(architecture, init, task, seeds)
     state = State(weights, jax.vmap(chain.init)(weights), jnp.ones(len(seeds), bool))
     run = _Run(static, task, config, chain, tuple(seeds), report)
-    state, records = run.all_chunks(state, None if directory is None else Path(directory))
+    if directory is None:
+        state, records = run.in_memory(state)
+    else:
+        state, records = run.on_disk(state, Path(directory))
     models = eqx.combine(jax.tree.map(jnp.asarray, state.weights), static)
     return Trained(models, tuple(seeds), History(tuple(records)))
 
@@ -143,113 +147,88 @@ class _Run:
     seeds: tuple[int, ...]
     report: Callable[[Record], None] | None
 
-    def all_chunks(self, state: State, directory: Path | None) -> tuple[State, list[Record]]:
+    def in_memory(self, state: State) -> tuple[State, list[Record]]:
+        """Trains to the end, and keeps nothing on disk."""
+        records: list[Record] = []
+        for after in self.chunks(state, records):
+            state = after
+            self.tell(records[-1])
+        return state, records
+
+    def on_disk(self, state: State, directory: Path) -> tuple[State, list[Record]]:
         """Trains to the end, from the last checkpoint where there is one."""
-        if directory is None:
-            return self._from(state, [], None, None)
         directory.mkdir(parents=True, exist_ok=True)
         metrics, checkpoints = directory / METRICS, Checkpoints(directory)
+        records: list[Record] = []
         try:
-            records: list[Record] = []
             if checkpoints.latest is not None:
                 state = checkpoints.restore(checkpoints.latest, state)
                 records = list(log.read(metrics, until=checkpoints.latest))
             log.rewrite(metrics, tuple(records))
-            return self._from(state, records, metrics, checkpoints)
+            for after in self.chunks(state, records):
+                state = after
+                log.append(metrics, records[-1])
+                self.tell(records[-1])
+                evaluations = len(records) - 1
+                over = log.RUNNING not in records[-1].status
+                if over or (evaluations and evaluations % self.config.checkpoint_every == 0):
+                    checkpoints.save(records[-1].step, state)
         finally:
             checkpoints.close()
+        return state, records
 
-    def _from(
-        self,
-        state: State,
-        records: list[Record],
-        metrics: Path | None,
-        checkpoints: Checkpoints | None,
-    ) -> tuple[State, list[Record]]:
+    def chunks(self, state: State, records: list[Record]) -> Iterator[State]:
+        """Trains to the end, and gives the state after every evaluation, which `records` gets."""
         config, began = self.config, time.process_time()
         seeds = self._placed(jnp.asarray(self.seeds))
         state = jax.tree.map(self._placed, state)
         evaluate = evaluation_program(self.static, self.task, config)
         rate = config.optimizer.rate(config.steps)
-        programs: dict[tuple[AbstractTask, int], Callable] = {}
+        stage, length, program = None, 0, None
 
-        def note(step, losses, taken):
+        def noted(step: int, chunk: Chunk | None) -> State:
             held_out = np.asarray(evaluate(state.weights))
-            record = self._record(records, step, losses, taken, held_out, state, rate)
-            record = Record(**record, seconds=time.process_time() - began)
+            if chunk is None:
+                found = [first_verdict(float(loss), config) for loss in held_out]
+            else:
+                found = verdicts(records, chunk, held_out, config)
+            missing = np.full(len(seeds), np.nan)
+            record = Record(
+                step=step,
+                training=log.finite(missing if chunk is None else chunk.means),
+                held_out=log.finite(held_out),
+                stopped=tuple(verdict.stopped for verdict in found),
+                status=tuple(verdict.status for verdict in found),
+                learning_rate=float(np.asarray(rate(step))),
+                seconds=time.process_time() - began,
+            )
             records.append(record)
-            if metrics is not None:
-                log.append(metrics, record)
-            if self.report is not None:
-                self.report(record)
+            active = np.array([status == log.RUNNING for status in record.status])
+            return state._replace(active=self._placed(jnp.asarray(active)))
 
         if not records:
-            note(0, None, None)
-        while records[-1].step < config.steps and log.RUNNING in records[-1].status:
+            state = noted(0, None)
+            yield state
+        while log.RUNNING in records[-1].status:
             step = records[-1].step
-            length = min(config.evaluate_every, config.steps - step)
-            stage = (
-                self.task if config.curriculum is None else config.curriculum.stage(step, self.task)
-            )
-            if (stage, length) not in programs:
+            wanted = self._stage(step), min(config.evaluate_every, config.steps - step)
+            if program is None or wanted != (stage, length):
+                stage, length = wanted
                 loss = objective(self.static, stage, config, self.task.d)
-                programs = {(stage, length): chunk_program(loss, self.chain, length)}
-            state, losses, taken = programs[stage, length](state, jnp.asarray(step), seeds)
-            note(step + length, np.asarray(losses), np.asarray(taken))
-            running = np.array([status == log.RUNNING for status in records[-1].status])
-            state = state._replace(active=self._placed(jnp.asarray(running)))
-            over = records[-1].step >= config.steps or not running.any()
-            if checkpoints is not None and (
-                over or len(records) % config.checkpoint_every == 1 % config.checkpoint_every
-            ):
-                checkpoints.save(records[-1].step, state)
-        return state, records
+                program = chunk_program(loss, self.chain, length)
+            state, losses, taken = program(state, jnp.asarray(step), seeds)
+            state = noted(step + length, Chunk(np.asarray(losses), np.asarray(taken)))
+            yield state
 
-    def _record(self, records, step, losses, taken, held_out, state, rate) -> dict[str, Any]:
-        """The fields of a record, with the verdict on every seed."""
-        before = records[-1] if records else None
-        status, stopped = [], []
-        for seed in range(len(self.seeds)):
-            if before is not None and before.status[seed] != log.RUNNING:
-                status.append(before.status[seed])
-                stopped.append(before.stopped[seed])
-                continue
-            lost = None if taken is None else _first_lost(taken[seed])
-            past = [record.held_out[seed] for record in records]
-            verdict = log.DIVERGED if lost is not None else self._verdict(past, held_out[seed])
-            if verdict == log.RUNNING and step >= self.config.steps:
-                verdict = log.FINISHED
-            status.append(verdict)
-            early = verdict not in (log.RUNNING, log.FINISHED)
-            first = step if lost is None else before.step + lost
-            stopped.append(first if early else None)
-        training = (None,) * len(self.seeds)
-        if losses is not None:
-            counted = np.where(taken, losses, 0.0).sum(1) / np.maximum(taken.sum(1), 1)
-            training = log.finite(np.where(taken.any(1), counted, np.nan))
-        return {
-            "step": step,
-            "training": training,
-            "held_out": log.finite(held_out),
-            "stopped": tuple(stopped),
-            "status": tuple(status),
-            "learning_rate": float(rate(step)),
-        }
+    def tell(self, record: Record) -> None:
+        """Hands a record to who wants to know."""
+        if self.report is not None:
+            self.report(record)
 
-    def _verdict(self, past: list[float | None], now: float) -> str:
-        """Whether a seed goes on, from its held-out losses."""
-        config = self.config
-        first = past[0] if past else now
-        if not np.isfinite(now) or first is None or now > config.divergence * first:
-            return log.DIVERGED
-        if config.target is not None and now <= config.target:
-            return log.TARGET
-        if config.patience is not None and len(past) > config.patience:
-            recent = [v for v in past[-config.patience :] if v is not None]
-            earlier = [v for v in past[: -config.patience] if v is not None]
-            if min(*recent, now) >= min(earlier):
-                return log.STALLED
-        return log.RUNNING
+    def _stage(self, step: int) -> AbstractTask:
+        """The task at a step."""
+        curriculum = self.config.curriculum
+        return self.task if curriculum is None else curriculum.stage(step, self.task)
 
     def _placed(self, array: Array) -> Array:
         """Seeds divided over the devices, where their number allows."""
@@ -258,8 +237,3 @@ class _Run:
             return array
         mesh = Mesh(np.array(devices), ("seeds",))
         return jax.device_put(array, NamedSharding(mesh, PartitionSpec("seeds")))
-
-
-def _first_lost(taken: np.ndarray) -> int | None:
-    """The first step of a chunk that was not taken, or None."""
-    return None if taken.all() else int(np.argmin(taken))

@@ -59,7 +59,8 @@ def expected_loss(model: Model, sample: Sample, task: AbstractTask) -> Float[Arr
     Raises:
         ValueError: If the task's targets are not normal given the covariates.
     """
-    if type(task) not in (LinearRegression, GaussianProcess) or task.p != 1:
+    subclass = type(task) not in (LinearRegression, GaussianProcess)
+    if not isinstance(task, LinearRegression | GaussianProcess) or subclass or task.p != 1:
         raise ValueError(
             "the expected loss is known for LinearRegression with one target and GaussianProcess; "
             f"got {type(task).__name__} with p = {task.p}. Use loss='queries'."

@@ -8,7 +8,7 @@ Axes: `seeds`, `steps` of a chunk.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -64,7 +64,7 @@ def objective(
 
 
 def sample_loss(
-    config: TrainingConfig, model: Callable, sample: Sample, task: AbstractTask
+    config: TrainingConfig, model: Any, sample: Sample, task: AbstractTask
 ) -> Float[Array, ""]:
     """The loss that a configuration names, on one sample."""
     match config.loss:
@@ -106,9 +106,11 @@ def chunk_program(
 
         return jax.lax.scan(step, (weights, state, active), first + jnp.arange(length))
 
-    def chunk(state, first, seeds):
-        carry, (losses, taken) = jax.vmap(one_seed, in_axes=(0, 0, 0, 0, None))(
-            *state, seeds, first
+    all_seeds = jax.vmap(one_seed, in_axes=(0, 0, 0, 0, None))
+
+    def chunk(state: State, first: Int[Array, ""], seeds: Int[Array, " seeds"]):
+        carry, (losses, taken) = all_seeds(
+            state.weights, state.optimizer, state.active, seeds, first
         )
         return State(*carry), losses, taken
 

@@ -58,7 +58,9 @@ _SUBPACKAGES = (
     "precision",
     "prompts",
     "report",
+    "tasks",
     "tokens",
+    "training",
 )
 
 

@@ -90,9 +90,11 @@ def test_the_least_population_loss_is_the_known_optimum(n):
     "task",
     [
         tasks.GaussianProcess(n=5, d=3, kernel=(tasks.Covariance("relu"),), noise=0.3),
+        tasks.GaussianProcess(n=5, d=3, kernel=(tasks.Covariance("exp"), tasks.Covariance())),
         tasks.LinearRegression(n=5, d=3, teacher_mixing=MIXING, noise=0.2),
+        tasks.LinearRegression(n=5, d=3, m=2, teacher_mixing=MIXING),
     ],
-    ids=["process", "linear"],
+    ids=["process", "positive_process", "linear", "linear_without_noise"],
 )
 def test_the_expected_loss_is_the_mean_over_targets(task, rng):
     model = models.KernelHeads(depth=2, kernels=("linear", "relu"), init_scale=0.3)(

@@ -10,18 +10,29 @@ Proof. A layer of GD++ turns `S` into `S (I - gamma S)^2` and the error `w - w_K
 `(I - eta S) (w - w_K)` for the `S` of that layer. All of them have the eigenvectors of the first
 `S`, so the error is `p_K(S) w`, and `E |p_K(S) w|^2 = sum_j p_K(s_j)^2`.
 
+Family (11) of Ahn et al. is the same with `a_k = eta_k` and `b_k = gamma_k / eta_k`. There
+`A_k = a_k Sigma^{-1}`, `B_k = b_k I`, and `s` are the eigenvalues of the second moment of whitened
+covariates: `A` and `B` commute with the whitening, and whitened tasks, from `N(0, Sigma^{-1})`, and
+queries are `N(0, I)`. Family (8), preconditioned descent, has `b = 0`.
+
 Neither tasks nor queries are sampled, and minimising over step sizes takes seconds: this is what
-trained layers are compared with. In Ahn et al.'s family (11) `a_k` is `eta_k` and `b_k` is
-`gamma_k / eta_k`.
+trained layers are compared with.
 Axes: `b` contexts, `d` covariates, `k` layers.
-References: von Oswald et al. (2023), arXiv:2212.07677, A.10; Ahn et al. (2023), arXiv:2306.00297.
+References: von Oswald et al. (2023), arXiv:2212.07677, A.10; Ahn et al. (2023), arXiv:2306.00297,
+Theorems 3 and 4.
 """
 
+from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 from scipy.optimize import minimize
+
+from innerloop.precision import in_precision
 
 
 class Schedule(NamedTuple):
@@ -32,9 +43,68 @@ class Schedule(NamedTuple):
     loss: float
 
 
+class SpectralOptimum(NamedTuple):
+    """The best scalars of a number of layers, and the expected loss that they leave."""
+
+    steps: Float[np.ndarray, " k"]
+    transforms: Float[np.ndarray, " k"]  # the last is never seen, and zero
+    loss: float
+
+
 def spectra(x: Float[np.ndarray, "b n d"]) -> Float[np.ndarray, "b d"]:
     """The eigenvalues of `(1/n) sum_i x_i x_i^T`, context by context, from the smallest up."""
     return np.linalg.eigvalsh(np.swapaxes(x, 1, 2) @ x / x.shape[1])
+
+
+def whitened_spectra(
+    rng: np.random.Generator, *, prompts: int, n: int, d: int
+) -> Float[np.ndarray, "b d"]:
+    """Eigenvalues of `S = (1/n) sum_i x_i x_i^T` for `x ~ N(0, I)`, a row a context.
+
+    Example:
+        >>> whitened_spectra(np.random.default_rng(0), prompts=7, n=5, d=3).shape
+        (7, 3)
+    """
+    return spectra(rng.normal(size=(prompts, n, d)))
+
+
+def spectral_residuals(
+    eigenvalues: Float[Array | np.ndarray, "b d"],
+    steps: Float[Array | np.ndarray, " k"],
+    transforms: Float[Array | np.ndarray, " k"],
+) -> Float[Array | np.ndarray, "k+1 b d"]:
+    """The polynomials `p_0, ..., p_K` at eigenvalues, in the letters of Ahn et al.
+
+    Args:
+        eigenvalues: `s`, of whitened second moments, a row a context.
+        steps: `a_k`.
+        transforms: `b_k`; zeros for preconditioned gradient descent.
+
+    Returns:
+        What is left of the error along each eigenvector, layer by layer.
+
+    Example:
+        >>> spectral_residuals(np.array([[0.5]]), np.ones(2), np.zeros(2))[:, 0, 0].tolist()
+        [1.0, 0.5, 0.25]
+    """
+    found = _residuals(eigenvalues, steps, steps * transforms)
+    return (np if isinstance(found[0], np.ndarray) else jnp).stack(found)
+
+
+def _residuals(
+    eigenvalues: Float[Array | np.ndarray, "b d"],
+    learning_rates: Float[Array | np.ndarray, " k"],
+    curvatures: Float[Array | np.ndarray, " k"],
+) -> list[Float[Array | np.ndarray, "b d"]]:
+    """The recursion of this module: `p_0, ..., p_K`."""
+    left = scale = eigenvalues * 0 + 1
+    found = [left]
+    for layer in range(len(learning_rates)):
+        now = eigenvalues * scale**2
+        left = left * (1 - learning_rates[layer] * now)
+        scale = scale * (1 - curvatures[layer] * now)
+        found.append(left)
+    return found
 
 
 def error_factors(
@@ -48,11 +118,7 @@ def error_factors(
         >>> error_factors(np.array([[0.5, 1.0]]), np.array([1.0, 1.0]), np.zeros(2)).tolist()
         [[0.25, 0.0]]
     """
-    left, scale = np.ones_like(eigenvalues), np.ones_like(eigenvalues)
-    for rate, curvature in zip(learning_rates, curvatures, strict=True):
-        now = eigenvalues * scale**2
-        left, scale = left * (1 - rate * now), scale * (1 - curvature * now)
-    return left
+    return np.asarray(_residuals(eigenvalues, learning_rates, curvatures)[-1])
 
 
 def spectral_loss(
@@ -111,3 +177,55 @@ def best_schedule(
         "maxiter": 2000})  # fmt: skip
     rates, curvatures = unpacked(found.x)
     return Schedule(rates, curvatures, spectral_loss(eigenvalues, rates, curvatures))
+
+
+def best_spectral_steps(
+    eigenvalues: Float[np.ndarray, "b d"],
+    layers: int,
+    *,
+    transforms: bool,
+    starts: Sequence[Float[np.ndarray, " scalars"]],
+) -> SpectralOptimum:
+    """The scalars with the least mean loss on sampled spectra, by L-BFGS from several starts.
+
+    Args:
+        eigenvalues: Sampled spectra.
+        layers: The number `L` of layers.
+        transforms: Whether covariates are transformed: `2 L - 1` scalars instead of `L`.
+        starts: Where to start: the logarithms of `a_l`, then the `b_l` of all layers but the last.
+
+    Returns:
+        The best of what the starts lead to. Without transforms layers commute, and `a` is sorted.
+
+    Example:
+        >>> spectra = np.array([[0.5, 1.0], [1.0, 1.5]])
+        >>> best = best_spectral_steps(spectra, 1, transforms=False, starts=[np.zeros(1)])
+        >>> best.steps.round(6), round(best.loss, 6)
+        (array([0.888889]), 0.222222)
+    """
+
+    def objective(scalars: np.ndarray) -> tuple[float, np.ndarray]:
+        slope = partial(_log_loss, layers)
+        value, gradient = in_precision(slope, "float64", scalars, eigenvalues)
+        return float(value), np.asarray(gradient)
+
+    size = 2 * layers - 1 if transforms else layers
+    ends = [minimize(objective, start[:size], jac=True, method="L-BFGS-B") for start in starts]
+    best = min(ends, key=lambda end: end.fun if np.isfinite(end.fun) else np.inf)
+    steps, inner = np.exp(best.x[:layers]), np.zeros(layers)
+    inner[: size - layers] = best.x[layers:]
+    return SpectralOptimum(steps if transforms else np.sort(steps), inner, float(np.exp(best.fun)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _log_loss(
+    layers: int, scalars: Float[Array, " scalars"], eigenvalues: Float[Array, "b d"]
+) -> tuple[Float[Array, ""], Float[Array, " scalars"]]:
+    """The logarithm of the mean loss, and its gradient by the scalars."""
+
+    def value(scalars):
+        inner = jnp.zeros(layers).at[: len(scalars) - layers].set(scalars[layers:])
+        left = spectral_residuals(eigenvalues, jnp.exp(scalars[:layers]), inner)[-1]
+        return jnp.log(jnp.mean(jnp.sum(left**2, axis=1)))
+
+    return jax.value_and_grad(value)(scalars)

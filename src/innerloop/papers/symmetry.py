@@ -44,3 +44,16 @@ def symmetric_root(covariance: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "d
     """
     eigenvalues, basis = np.linalg.eigh(covariance)
     return (basis * eigenvalues**0.5) @ basis.T
+
+
+def distance_to_identity(matrices: Float[np.ndarray, "*l d d"]) -> Float[np.ndarray, "*l"]:
+    """`min_a |M - a I| / |M|` in the Frobenius norm: 0 for a multiple of the identity, at most 1.
+
+    Example:
+        >>> distance_to_identity(np.array([[1.0, 0.0], [0.0, -1.0]])), distance_to_identity(np.eye(3))
+        (array(1.), array(0.))
+    """
+    d = matrices.shape[-1]
+    multiples = (np.trace(matrices, axis1=-2, axis2=-1) / d)[..., None, None] * np.eye(d)
+    apart, size = (np.linalg.norm(m, axis=(-2, -1)) for m in (matrices - multiples, matrices))
+    return np.asarray(apart / size)

@@ -3,7 +3,7 @@ r"""Targets from a Gaussian process whose covariance is a kernel.
     y | x ~ N(0, |K| + noise^2 I on the context),    K_ij = sum_c weight_c kernel_c(z_i, z_j)
 
 `|K|` takes the absolute values of K's eigenvalues, because ReLU of an inner product is no
-covariance. The kernel acts on the points `z` before mixing, as in the published code; all points of
+covariance; for the others it is `K`. The kernel acts on the points `z` before mixing, as in the published code; all points of
 a prompt, queries included, are drawn jointly.
 Axes: `n` context, `m` queries, `points = n + m`, `d` covariates.
 Reference: Cheng, Chen and Sra (2024), arXiv:2312.06528, Section 3 and Appendix D.
@@ -99,7 +99,10 @@ class GaussianProcess(AbstractTask):
         z = x / self.covariates.scale
         if mixing is not None:
             z = z @ jnp.asarray(np.linalg.inv(np.array(mixing)), z.dtype).T
-        sizes, vectors = jnp.linalg.eigh(self._gram(z))
+        gram = self._gram(z)
+        if all(one.name != "relu" and one.weight >= 0 for one in self.kernel):
+            return gram
+        sizes, vectors = jnp.linalg.eigh(gram)
         return (vectors * jnp.abs(sizes)[None]) @ vectors.T
 
     def bayes(self, prompt: Prompt) -> Float[Array, "m p"]:

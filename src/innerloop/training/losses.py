@@ -4,9 +4,11 @@ r"""Losses of an in-context learner on a sampled prompt.
     prefixes   (1 / 2(n + 1)) sum_i |f(x_1, y_1, ..., x_i) - y_i|^2
     expected   (1 / 2) E[(c^T y - yq)^2 | x] = (1 / 2)(c^T K_cc c - 2 c^T k_q + k_qq)
 
-The last is for models whose prediction `c^T y` is linear in the context's targets. All have the
+The last is for models whose prediction `c^T y` is linear in the context's targets. For linear tasks
+without noise, with teachers of covariance `R R^T`, it is `(1 / 2) |c^T X R - xq^T R|^2`: `d` targets
+instead of `n`, and a sum of squares, which keeps its digits where the loss is small. All have the
 factor one half of von Oswald et al.'s reported losses.
-Axes: `n` context, `m` queries, `p` targets.
+Axes: `n` context, `m` queries, `d` covariates, `p` targets.
 """
 
 from collections.abc import Callable
@@ -66,6 +68,10 @@ def expected_loss(model: Model, sample: Sample, task: AbstractTask) -> Float[Arr
             f"got {type(task).__name__} with p = {task.p}. Use loss='queries'."
         )
     x, xq = jnp.asarray(sample.prompt.x), jnp.asarray(sample.prompt.xq)
+    if isinstance(task, LinearRegression) and task.noise == 0:
+        root = jnp.asarray(task.teacher_root(), x.dtype)
+        missed = model(Prompt(x, x @ root, xq)) - xq @ root
+        return 0.5 * jnp.mean(jnp.sum(missed**2, axis=1))
     n = len(x)
     coefficients = model(Prompt(x, jnp.eye(n, dtype=x.dtype), xq))
     among = task.covariance_of(jnp.concatenate([x, xq]))

@@ -1,0 +1,177 @@
+"""Three layers of the sparse families, trained: weights and their distance to the theory (Fig. 1-5).
+
+Matrices start near zero and are trained whole; nothing tells them of `Sigma`. The mean over tasks is
+taken in closed form. The curves are runs that end early, with the same prompts and step sizes as
+the longest, so that they are what it passes through.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from innerloop.models import Preconditioned
+from innerloop.papers.claims import Check, Outcome, Scale, at_least, at_most, near
+from innerloop.papers.symmetry import distance_to_identity
+from innerloop.report.canvas import TEST, TRAIN
+from innerloop.tasks import Covariates, LinearRegression, rotated
+from innerloop.training import Optimizer, Trained, TrainingConfig, train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+D, N, LAYERS, QUERIES = 5, 20, 3, 4
+EIGENVALUES = (1.0, 1.0, 0.25, 0.0625, 1.0)
+ROOT = rotated(EIGENVALUES, seed=0)
+INVERSE_ROOT = rotated(tuple(1 / e for e in EIGENVALUES), seed=0)
+SEEDS = (0, 1, 2, 3, 4)
+PRINTED_STEPS = (0.421, 0.687, 1.711)
+
+
+class Budget(NamedTuple):
+    """How long, on how many contexts a step, and when a curve has its points."""
+
+    steps: int
+    batch: int
+    curve: tuple[int, ...]
+
+
+DESCENT = {
+    "small": Budget(3_000, 400, (100, 400, 1_200)),
+    "paper": Budget(30_000, 20_000, (1_000, 4_000, 12_000)),
+}
+TRANSFORMED = {
+    "small": Budget(4_000, 250, (100, 400, 1_200)),
+    "paper": Budget(100_000, 20_000, (1_000, 4_000, 12_000, 40_000)),
+}
+
+
+class Weights(NamedTuple):
+    """What a run ended with, a seed a row."""
+
+    steps: Float[np.ndarray, "seeds l d d"]  # A
+    whitened: Float[np.ndarray, "seeds l d d"]  # Sigma^(1/2) A Sigma^(1/2)
+    transforms: Float[np.ndarray, "seeds l-1 d d"]  # B, without the last, which is never read
+    log_losses: Float[np.ndarray, " seeds"]
+
+
+def trained(budget: Budget, stop: int, *, transforms: bool) -> Weights:
+    """The weights of a run of `budget.steps`, after `stop` of them."""
+    task = LinearRegression(
+        n=N, d=D, m=QUERIES, covariates=Covariates(mixing=ROOT), teacher_mixing=INVERSE_ROOT
+    )
+    optimizer = Optimizer(0.1, schedule="cosine", b2=0.95, clip=1.0)
+    config = TrainingConfig(
+        steps=stop,
+        batch=budget.batch,
+        loss="expected",
+        optimizer=optimizer,
+        evaluate_every=stop // 2,
+        evaluation_prompts=20_000,
+    )
+    architecture = Preconditioned(LAYERS, transforms_covariates=transforms, init_scale=0.01)
+    run = train(architecture, task, config, seeds=SEEDS, optimizer=optimizer.chain(budget.steps))
+    return weights_of(run)
+
+
+def weights_of(run: Trained) -> Weights:
+    """The matrices of all seeds."""
+    steps, inner = (None if m is None else np.asarray(m) for m in (run.models.A, run.models.B))
+    inner = np.zeros_like(steps) if inner is None else inner
+    root = np.array(ROOT)
+    return Weights(steps, root @ steps @ root, inner[:, :-1], np.log(2 * run.held_out))
+
+
+def figure_1(scale: Scale) -> Outcome:
+    """Layers of family (8): distances through training, and weights at its end."""
+    budget = DESCENT[scale]
+    path = [trained(budget, stop, transforms=False) for stop in (*budget.curve, budget.steps)]
+    last = path[-1]
+    sizes = np.sort(multiples(last.whitened), axis=1)
+    checks = [
+        *loss_checks(last, low=-2.03, high=-1.97, said="-2.00"),
+        _largest("whitened A_l", last.whitened, 0.02),
+        at_least("least distance of A_l", float(distance_to_identity(last.steps).min()), 0.3),
+    ]
+    checks += [
+        near(f"a_{k}, in order of size, mean of 5 seeds", size, said, relative=0.03)
+        for k, (size, said) in enumerate(zip(sizes.mean(0), PRINTED_STEPS, strict=True))
+    ]
+    return Outcome(tuple(checks), curves(budget, path), settings_of(budget), seeds=SEEDS)
+
+
+def figure_3(scale: Scale) -> Outcome:
+    """Layers of family (11): the same, with transforms of the covariates."""
+    budget = TRANSFORMED[scale]
+    path = [trained(budget, stop, transforms=True) for stop in (*budget.curve, budget.steps)]
+    last = path[-1]
+    sizes, inner = multiples(last.whitened), multiples(last.transforms)
+    checks = [
+        *loss_checks(last, high=-7.0),
+        _largest("whitened A_l", last.whitened, 0.03),
+        _largest("B_l", last.transforms, 0.03),
+        at_least("least a_{l+1} - a_l", float(np.diff(sizes, axis=1).min()), 0.0),
+        near("a_0, mean of 5 seeds", sizes[:, 0].mean(), 0.38, absolute=0.02),
+        near("b_0, mean of 5 seeds", inner[:, 0].mean(), 0.90, absolute=0.02),
+    ]
+    return Outcome(tuple(checks), curves(budget, path), settings_of(budget), seeds=SEEDS)
+
+
+def multiples(matrices: Float[np.ndarray, "seeds l d d"]) -> Float[np.ndarray, "seeds l"]:
+    """The multiples of the identity that are nearest."""
+    return np.trace(matrices, axis1=-2, axis2=-1) / D
+
+
+def loss_checks(found: Weights, *, low: float = -np.inf, high: float, said: str = "") -> list[Check]:
+    """The mean logarithm of the loss over seeds, and that of the worst seed."""
+    losses, spread = found.log_losses, found.log_losses.std(ddof=1)
+    what = f"logarithm of the loss, mean of 5 seeds (standard deviation {spread:.2g})"
+    return [Check(what, float(losses.mean()), low, high, said)]
+
+
+def _largest(name: str, matrices: Float[np.ndarray, "seeds l d d"], bound: float) -> Check:
+    what = f"distance of {name} to multiples of I, largest layer, mean of 5 seeds"
+    return at_most(what, float(distance_to_identity(matrices).mean(0).max()), bound)
+
+
+def settings_of(budget: Budget) -> dict[str, int | float | str]:
+    """What a run is decided by."""
+    return {"d": D, "n": N, "layers": LAYERS, "steps": budget.steps, "batch": budget.batch}
+
+
+def curves(budget: Budget, path: list[Weights]) -> dict[str, np.ndarray]:
+    """Losses and distances along a run, a step a row."""
+    arrays = {
+        "step": np.array([*budget.curve, budget.steps]),
+        "log_loss": np.stack([w.log_losses for w in path]),
+    }
+    for name in ("steps", "whitened", "transforms"):
+        if np.any(getattr(path[-1], name)):
+            arrays[name] = np.stack([distance_to_identity(getattr(w, name)) for w in path])
+    return arrays
+
+
+def draw_distances(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
+    """Losses, and distances to multiples of the identity, over training."""
+    left, right = figure.subplots(1, 2)
+    step, losses = arrays["step"], arrays["log_loss"]
+    left.errorbar(step, losses.mean(1), losses.std(1, ddof=1), fmt="o-", markersize=4, color=TEST)
+    left.set_ylabel("logarithm of the loss")
+    styles = {
+        "steps": ("s-", TRAIN, "A"),
+        "whitened": ("o-", TEST, "A whitened"),
+        "transforms": ("^-", "#6f8f4e", "B"),
+    }
+    for name, (mark, colour, label) in styles.items():
+        if name in arrays:
+            for layer in range(arrays[name].shape[2]):
+                mean = arrays[name][:, :, layer].mean(1)
+                shown = label if layer == 0 else None
+                right.plot(step, mean, mark, markersize=4, color=colour, label=shown)
+    right.set_ylabel("distance to multiples of I")
+    right.set_yscale("log")
+    right.legend(frameon=False)
+    for axes in (left, right):
+        axes.set_xscale("log")
+        axes.set_xlabel("steps of training")

@@ -50,8 +50,8 @@ def distance_to_identity(matrices: Float[np.ndarray, "*l d d"]) -> Float[np.ndar
     """`min_a |M - a I| / |M|` in the Frobenius norm: 0 for a multiple of the identity, at most 1.
 
     Example:
-        >>> distance_to_identity(np.array([[1.0, 0.0], [0.0, -1.0]])), distance_to_identity(np.eye(3))
-        (array(1.), array(0.))
+        >>> distance_to_identity(np.stack([np.eye(2), np.diag([1.0, -1.0])])).tolist()
+        [0.0, 1.0]
     """
     d = matrices.shape[-1]
     multiples = (np.trace(matrices, axis1=-2, axis2=-1) / d)[..., None, None] * np.eye(d)

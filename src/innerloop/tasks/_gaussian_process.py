@@ -3,8 +3,8 @@ r"""Targets from a Gaussian process whose covariance is a kernel.
     y | x ~ N(0, |K| + noise^2 I on the context),    K_ij = sum_c weight_c kernel_c(z_i, z_j)
 
 `|K|` takes the absolute values of K's eigenvalues, because ReLU of an inner product is no
-covariance; for the others it is `K`. The kernel acts on the points `z` before mixing, as in the published code; all points of
-a prompt, queries included, are drawn jointly.
+covariance; for the others it is `K`. The kernel acts on the points `z` before mixing, as in the
+published code; all points of a prompt, queries included, are drawn jointly.
 Axes: `n` context, `m` queries, `points = n + m`, `d` covariates.
 Reference: Cheng, Chen and Sra (2024), arXiv:2312.06528, Section 3 and Appendix D.
 """

@@ -5,8 +5,8 @@ r"""Losses of an in-context learner on a sampled prompt.
     expected   (1 / 2) E[(c^T y - yq)^2 | x] = (1 / 2)(c^T K_cc c - 2 c^T k_q + k_qq)
 
 The last is for models whose prediction `c^T y` is linear in the context's targets. For linear tasks
-without noise, with teachers of covariance `R R^T`, it is `(1 / 2) |c^T X R - xq^T R|^2`: `d` targets
-instead of `n`, and a sum of squares, which keeps its digits where the loss is small. All have the
+without noise and teachers of covariance `R R^T` it is `(1 / 2) |c^T X R - xq^T R|^2`: `d` targets
+in place of `n`, and a sum of squares, which keeps its digits where the loss is small. All have the
 factor one half of von Oswald et al.'s reported losses.
 Axes: `n` context, `m` queries, `d` covariates, `p` targets.
 """

@@ -1,0 +1,226 @@
+"""Trained attention on Gaussian processes: scores, examples, layers, heads (Figures 1 to 3).
+
+The mean over targets is taken in closed form, so a step needs few contexts; all matrices of all
+layers are trained from small random ones.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from innerloop.models import KernelHeads
+from innerloop.papers.cheng2023.processes import process
+from innerloop.papers.claims import Check, Outcome, Scale, at_least, at_most
+from innerloop.report.canvas import INK, QUIET, REGISTER, TEST, TRAIN
+from innerloop.tasks import Covariance, GaussianProcess
+from innerloop.training import Optimizer, TrainingConfig, train
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+D, LAYERS = 5, 3
+SEEDS = (0, 1, 2)
+SCORES = ("linear", "relu", "exp", "softmax")
+DATA = {
+    "linear": (Covariance("linear"),),
+    "relu": (Covariance("relu"),),
+    "exp": (Covariance("exp"),),
+    "sum": (Covariance("exp", last=2), Covariance("linear", first=2)),
+}
+RATES = {"linear": 0.03, "relu": 0.03, "exp": 0.02, "softmax": 0.05}
+MATCHED = {"linear": 8, "relu": 14, "exp": 14}
+LENGTHS = {
+    "small": {"linear": (4, 8), "relu": (14,), "exp": (14,)},
+    "paper": {"linear": (2, 4, 6, 8, 10, 12), "relu": (2, 6, 10, 14), "exp": (2, 6, 10, 14)},
+}
+DEPTHS = {"small": (1, 2, 3, 5), "paper": (1, 2, 3, 4, 5, 6, 7)}
+
+
+class Budget(NamedTuple):
+    """How many steps, and how many contexts in each."""
+
+    steps: int
+    batch: int
+
+
+BUDGET = {"small": Budget(600, 128), "paper": Budget(40_000, 30_000)}
+LONGER = {"small": Budget(900, 128), "paper": Budget(40_000, 30_000)}
+
+
+def trained(
+    data: str, n: int, heads: tuple[str, ...], layers: int, budget: Budget
+) -> Float[np.ndarray, " seeds"]:
+    """Logarithms of the losses of trained models on fresh contexts, a seed each."""
+    config = TrainingConfig(
+        steps=budget.steps,
+        batch=budget.batch,
+        loss="expected",
+        optimizer=Optimizer(min(RATES[h] for h in heads), schedule="cosine", b2=0.95, clip=0.5),
+        evaluate_every=budget.steps // 2,
+        evaluation_prompts=4_000,
+    )
+    task = GaussianProcess(n=n, d=D, kernel=DATA[data])
+    run = train(KernelHeads(layers, heads, init_scale=0.05), task, config, seeds=SEEDS)
+    return np.log(2 * run.held_out)
+
+
+def bayes(data: str, n: int) -> float:
+    """The logarithm of the Bayes estimator's mean loss; minus infinity where it has none."""
+    losses = process(np.random.default_rng(29), data, n, 4_000).bayes
+    return float(np.log(losses.mean())) if losses.mean() > 1e-10 else -np.inf
+
+
+def figure_1(scale: Scale) -> Outcome:
+    """Three layers of every kind of scores on every process."""
+    checks: list[Check] = []
+    arrays: dict[str, np.ndarray] = {}
+    over = []
+    for data, lengths in LENGTHS[scale].items():
+        curves = {name: [] for name in SCORES}
+        floors = [bayes(data, n) for n in lengths]
+        for n, floor in zip(lengths, floors, strict=True):
+            found = {k: trained(data, n, (k,), LAYERS, BUDGET[scale]) for k in SCORES}
+            for name, losses in found.items():
+                curves[name].append(losses)
+            means = {name: float(losses.mean()) for name, losses in found.items()}
+            over += [mean - floor for mean in means.values()]
+            checks += _figure_1_checks(data, n, means)
+        arrays |= {f"{data}, {name}": np.array(curve) for name, curve in curves.items()}
+        arrays |= {f"{data}, n": np.array(lengths), f"{data}, Bayes": np.array(floors)}
+    checks.append(at_least("least logarithm of a loss over Bayes", min(over), -0.02))
+    return Outcome(tuple(checks), arrays, settings_of(BUDGET[scale]), seeds=SEEDS)
+
+
+def _figure_1_checks(data: str, n: int, means: Mapping[str, float]) -> list[Check]:
+    others = [mean for name, mean in means.items() if name != data]
+    lead, what = min(others) - means[data], f"{data} data, n = {n}: lead of matched scores"
+    if data == "linear":
+        return [at_least(what, lead, 1.0 if n == MATCHED[data] else 0.0)] if n >= 4 else []
+    if n != MATCHED[data]:
+        return []
+    rest = max(mean for name, mean in means.items() if name != "linear")
+    last = f"{data} data, n = {n}: linear scores over the second worst"
+    return [
+        at_least(what, lead, 0.0 if data == "exp" else -0.05),
+        at_least(last, means["linear"] - rest, 0.0),
+        *([at_least("exp data: loss of linear scores", means["linear"], 0.0)] * (data == "exp")),
+    ]
+
+
+def figure_2(scale: Scale) -> Outcome:
+    """Matched scores of exp and ReLU by the number of layers."""
+    depths = DEPTHS[scale]
+    arrays = {"depths": np.array(depths)}
+    checks = []
+    for data in ("exp", "relu"):
+        n = MATCHED[data]
+        losses = np.array([trained(data, n, (data,), k, LONGER[scale]) for k in depths])
+        floor = bayes(data, n)
+        arrays |= {data: losses, f"{data}, Bayes": np.array(floor)}
+        rise = float(np.diff(losses.mean(1)).max())
+        checks.append(at_most(f"{data} data: largest rise from a depth to the next", rise, 0.0))
+        if data == "exp":
+            gap = float(losses.mean(1)[depths.index(5)] - floor)
+            checks.append(at_most("exp data: 5 layers over Bayes", gap, 0.25))
+    return Outcome(tuple(checks), arrays, settings_of(LONGER[scale]), seeds=SEEDS)
+
+
+def figure_3(scale: Scale) -> Outcome:
+    """A linear head, an exp head, and both, on the sum of their kernels and on each alone."""
+    both, budget = ("exp", "linear"), BUDGET[scale]
+    heads = {"linear": ("linear",), "exp": ("exp",), "both": both}
+    found = {
+        f"sum, {name}": trained("sum", 14, kinds, LAYERS, budget) for name, kinds in heads.items()
+    }
+    checks = [
+        at_least(
+            "sum of kernels, 3 layers: both heads below the exp head",
+            float(found["sum, exp"].mean() - found["sum, both"].mean()),
+            0.8,
+        ),
+        at_least(
+            "sum of kernels, 3 layers: both heads below the linear head",
+            float(found["sum, linear"].mean() - found["sum, both"].mean()),
+            0.8,
+        ),
+    ]
+    for data in ("linear", "exp"):
+        for layers, room in ((1, 0.05), (LAYERS, 0.5)):
+            one, two = (
+                trained(data, MATCHED[data], kinds, layers, budget) for kinds in ((data,), both)
+            )
+            what = f"{data} data, {layers} layers: both heads over the matched"
+            checks.append(at_most(what, float(two.mean() - one.mean()), room))
+            found |= {f"{data}, {layers}, matched": one, f"{data}, {layers}, both": two}
+    return Outcome(tuple(checks), found, settings_of(budget), seeds=SEEDS)
+
+
+def settings_of(budget: Budget) -> dict[str, int | float | str]:
+    """What decides a run."""
+    return {"d": D, "layers": LAYERS, "steps": budget.steps, "batch": budget.batch}
+
+
+COLOURS = {"linear": QUIET, "relu": TRAIN, "exp": TEST, "softmax": INK, "both": REGISTER}
+TITLES = {"linear": "linear", "relu": "ReLU", "exp": "exp", "softmax": "softmax"}
+
+
+def draw_figure_1(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
+    """Losses over the number of examples, a panel a process."""
+    panels = figure.subplots(1, 3)
+    for axes, data in zip(panels, MATCHED, strict=True):
+        n = arrays[f"{data}, n"]
+        for name in SCORES:
+            losses = arrays[f"{data}, {name}"]
+            bars = {"yerr": losses.std(axis=1, ddof=1), "fmt": "o-", "markersize": 4}
+            axes.errorbar(n, losses.mean(axis=1), **bars, color=COLOURS[name], label=TITLES[name])
+        floors = arrays[f"{data}, Bayes"]
+        seen = np.isfinite(floors)
+        axes.plot(n[seen], floors[seen], "x:", color=INK, label="Bayes")
+        axes.set_title(f"{TITLES[data]} data", fontsize=9)
+        axes.set_xticks(n)
+        axes.set_xlabel("examples n")
+    panels[0].set_ylabel("logarithm of the loss")
+    handles, labels = panels[-1].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right center", frameon=False, title="scores")
+
+
+def draw_figure_2(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
+    """Losses of matched scores over the number of layers."""
+    axes, depths = figure.subplots(), arrays["depths"]
+    for data in ("exp", "relu"):
+        losses, colour = arrays[data], COLOURS[data]
+        bars = {"yerr": losses.std(axis=1, ddof=1), "fmt": "o-", "markersize": 4, "color": colour}
+        axes.errorbar(depths, losses.mean(axis=1), **bars, label=f"{TITLES[data]} data and scores")
+        floor = float(arrays[f"{data}, Bayes"])
+        axes.axhline(floor, color=colour, linestyle=":", label=f"{TITLES[data]}, Bayes")
+    axes.set_xticks(depths)
+    axes.set_xlabel("layers")
+    axes.set_ylabel("logarithm of the loss")
+    axes.legend(frameon=False)
+
+
+def draw_figure_3(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
+    """Losses of one head and of two, a group a process and depth."""
+    axes = figure.subplots()
+    groups = {
+        "linear, 1": ("matched", "both"),
+        "linear, 3": ("matched", "both"),
+        "exp, 1": ("matched", "both"),
+        "exp, 3": ("matched", "both"),
+        "sum": ("linear", "exp", "both"),
+    }
+    for place, (group, heads) in enumerate(groups.items()):
+        for name in heads:
+            kind = group.split(",")[0] if name == "matched" else name
+            losses = arrays[f"{group}, {name}"]
+            shift = {"linear": -0.15, "exp": 0.0, "both": 0.15}[kind]
+            axes.plot(place + shift + 0 * losses, losses, "o", markersize=5, color=COLOURS[kind])
+    for kind, label in (("linear", "linear head"), ("exp", "exp head"), ("both", "both heads")):
+        axes.plot([], [], "o", color=COLOURS[kind], label=label)
+    names = [f"{group}\nlayer{'s' * (group[-1] != '1')}" for group in list(groups)[:-1]]
+    axes.set_xticks(range(len(groups)), [*names, "sum, 3\nlayers"])
+    axes.set_xlabel("data, depth")
+    axes.set_ylabel("logarithm of the loss")
+    axes.legend(frameon=False)

@@ -86,8 +86,8 @@ def trained(budget: Budget, stop: int, *, transforms: bool) -> Weights:
 
 def weights_of(run: Trained, *, whitened: bool) -> Weights:
     """The matrices of all seeds, in both coordinates."""
-    steps, inner = (None if m is None else np.asarray(m) for m in (run.models.A, run.models.B))
-    inner = np.zeros_like(steps) if inner is None else inner
+    steps = np.asarray(run.models.A)
+    inner = np.zeros_like(steps) if run.models.B is None else np.asarray(run.models.B)
     root, inverse = np.array(ROOT), np.array(INVERSE_ROOT)
     if whitened:
         white, steps, inner = steps, inverse @ steps @ inverse, root @ inner @ inverse

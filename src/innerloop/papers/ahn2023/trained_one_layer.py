@@ -17,20 +17,20 @@ from innerloop.training import Optimizer, TrainingConfig, train
 D, N = 5, 20
 EIGENVALUES = (1.0, 1.0, 0.25, 0.0625, 1.0)
 SEEDS = (0, 1, 2, 3, 4)
+STEPS = {"smoke": 400, "small": 1_000, "paper": 10_000}
 RELU = {"small": (600, 512), "paper": (5_000, 4_000)}  # steps, contexts a step
 QUERIES = 4
 
 
 def theorem_1_trained(scale: Scale) -> Outcome:
     """All weights of a layer, each matrix full, against the printed minimum."""
-    del scale
     mixing = rotated(EIGENVALUES, seed=0)
     task = LinearRegression(n=N, d=D, covariates=Covariates(mixing=mixing))
     config = TrainingConfig(
-        steps=1_000,
+        steps=STEPS[scale],
         loss="population",
         optimizer=Optimizer(1e-2, schedule="cosine"),
-        evaluate_every=250,
+        evaluate_every=STEPS[scale] // 2,
     )
     trained = train(SelfAttention(averages=True), task, config, seeds=SEEDS)
     best = constructions.linear_optimum(np.array(mixing) @ np.array(mixing), N)

@@ -5,7 +5,7 @@ layers are trained from small random ones.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -20,9 +20,11 @@ from innerloop.training import Optimizer, TrainingConfig, train
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Scores = Literal["linear", "relu", "exp", "softmax"]
+
 D, LAYERS = 5, 3
 SEEDS = (0, 1, 2)
-SCORES = ("linear", "relu", "exp", "softmax")
+SCORES: tuple[Scores, ...] = ("linear", "relu", "exp", "softmax")
 DATA = {
     "linear": (Covariance("linear"),),
     "relu": (Covariance("relu"),),
@@ -50,7 +52,7 @@ LONGER = {"small": Budget(900, 128), "paper": Budget(40_000, 30_000)}
 
 
 def trained(
-    data: str, n: int, heads: tuple[str, ...], layers: int, budget: Budget
+    data: str, n: int, heads: tuple[Scores, ...], layers: int, budget: Budget
 ) -> Float[np.ndarray, " seeds"]:
     """Logarithms of the losses of trained models on fresh contexts, a seed each."""
     config = TrainingConfig(
@@ -129,8 +131,9 @@ def figure_2(scale: Scale) -> Outcome:
 
 def figure_3(scale: Scale) -> Outcome:
     """A linear head, an exp head, and both, on the sum of their kernels and on each alone."""
-    both, budget = ("exp", "linear"), BUDGET[scale]
-    heads = {"linear": ("linear",), "exp": ("exp",), "both": both}
+    budget = BUDGET[scale]
+    both: tuple[Scores, ...] = ("exp", "linear")
+    heads: dict[str, tuple[Scores, ...]] = {"linear": ("linear",), "exp": ("exp",), "both": both}
     found = {
         f"sum, {name}": trained("sum", 14, kinds, LAYERS, budget) for name, kinds in heads.items()
     }
@@ -146,7 +149,8 @@ def figure_3(scale: Scale) -> Outcome:
             0.8,
         ),
     ]
-    for data in ("linear", "exp"):
+    alone: tuple[Scores, ...] = ("linear", "exp")
+    for data in alone:
         for layers, room in ((1, 0.05), (LAYERS, 0.5)):
             one, two = (
                 trained(data, MATCHED[data], kinds, layers, budget) for kinds in ((data,), both)

@@ -47,7 +47,7 @@ class Budget(NamedTuple):
 
 
 DESCENT = {
-    "small": Budget(1_500, 400, (30, 120, 500)),
+    "small": Budget(2_500, 400, (30, 120, 600)),
     "paper": Budget(30_000, 20_000, (1_000, 4_000, 12_000)),
 }
 TRANSFORMED = {

@@ -167,8 +167,11 @@ class BoundInterpreter:
         radius = rest + total(noise)
         known = np.isfinite(value) & (radius < _UNBOUNDED)
         peak = self.peaks[atom.tokens]
-        reached = np.where(known, np.abs(value) + radius, 0.0)
-        np.maximum(peak, reached.max(axis=1, initial=0.0), out=peak)
+        reached = np.where(known, np.abs(value) + radius, 0.0).max(axis=1, initial=0.0)
+        if atom.large:
+            peak = np.maximum(peak, reached)
+        else:
+            np.maximum(peak, reached, out=peak)
         written = SPARE * self.spacing * peak[:, None] * (size > 0)
         self.values[atom] = np.nan_to_num(value)
         self.rests[atom] = np.where(known, rest + written, SATURATED)
@@ -363,6 +366,7 @@ def bounds_of(
     precision: Precision,
     symbols: int = 0,
     emulated: Emulated = Emulated(),  # noqa: B008 (frozen)
+    until: float = np.inf,
 ) -> Bounds:
     """Runs all steps on a prompt, reading predictions before each of them and after the last.
 
@@ -374,6 +378,7 @@ def bounds_of(
         precision: How the transformer computes.
         symbols: How many deviations of the state are followed to first order.
         emulated: What stands for operations that the target lacks.
+        until: Ends after a step whose bound is this many times the largest prediction.
 
     Returns:
         Predictions, and a bound on how far the transformer may be from each.
@@ -385,6 +390,8 @@ def bounds_of(
         for _ in range(steps):
             interpreter.run(programs.step)
             outputs.append(interpreter.run(programs.read_out))
+            if _exceeds(outputs[-1], prompt.n, until):
+                break
     found = [output for output in outputs if output is not None]
     radius = np.stack([output.radius[prompt.n :] for output in found])
     return Bounds(
@@ -392,3 +399,10 @@ def bounds_of(
         np.where(radius < _UNBOUNDED, radius, np.inf),
         found[-1].blame[1],
     )
+
+
+def _exceeds(output: Reading | None, n: int, until: float) -> bool:
+    """Whether the radius at the queries is too large beside the values there."""
+    if output is None or until == np.inf:
+        return False
+    return not output.radius[n:].max() <= until * np.abs(output.value[n:]).max()

@@ -5,8 +5,8 @@ Neurons make a continuous piecewise parabola `s`. If the learner computes `f(x)`
 
     |s(u) - f(x)| <= |s(x) - f(x)| + r max_{[x - r, x + r]} |s'| + rounding,
 
-and all three terms are computed, not estimated: between two knots `|s'|` is largest at an end. A
-ramp of height `h` in place of a jump moves `s` by no more than `h`, however steep it is.
+and all three terms are computed, not estimated: between two knots `|s'|` is largest at an end, and
+where `s'` keeps its sign on `[x - r, x + r]`, `s(u)` lies between the values at its ends. A ramp of height `h` in place of a jump moves `s` by no more than `h`, however steep it is.
 Axes: `k` knots.
 """
 
@@ -163,7 +163,11 @@ class Curve:
             return abs(self.spline.slope) * r
         if not self.jumps:
             least, most = self._slope_range(x, r)
-            return r * np.maximum(-least, most)
+            here, *ends = (self.value(at) for at in (x, x - r, x + r))
+            moved = np.maximum(*(np.abs(end - here) for end in ends))
+            monotone = (least >= 0.0) | (most <= 0.0)
+            steepest = r * np.maximum(-least, most)
+            return np.where(monotone, np.minimum(moved, steepest), steepest)
         assert self.exact is not None, "only what is piecewise linear has jumps"
         pieces = self._pieces(
             np.searchsorted(self.exact.knots, x - r, side="left"),

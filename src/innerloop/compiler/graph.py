@@ -212,7 +212,7 @@ class Graph:
     ) -> Atom:
         """The atom that holds a scalar function of `base`, on the first `rows` registers."""
         label = function.name or "f"
-        out = Atom(label, base.tokens, base.size, replicated, source)
+        out = Atom(label, base.tokens, base.size, replicated, source, function.is_large)
         identity = ("apply", base.key, function.key, rows)
         return self._once(identity, Apply(out, base, function, rows))
 

@@ -1,4 +1,4 @@
-"""Bounds for one model on any prompt, as `il.certify` computes them; the learner is lowered once."""
+"""Bounds for one model on any prompt, as `il.certify` computes them."""
 
 import functools
 from dataclasses import dataclass

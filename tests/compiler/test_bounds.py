@@ -13,9 +13,10 @@ import optax
 import pytest
 
 import innerloop as il
-from tests.compiler.cases import apply_mlp, matrix
+from tests.compiler.cases import apply_mlp, matrix, prompt_of
 from tests.compiler.limits import Limits
 from tests.compiler.passes import dense_iterates
+
 
 def networks():
     """Learners by family, each with the largest bound it may have after five steps, relative."""
@@ -139,7 +140,37 @@ def test_a_diverging_learner_has_no_bound(rng):
         lambda w, x: w @ x, np.ones((2, 3)), optimizer=optax.sgd(1e200), loss=il.squared_error
     )
     model = il.compile(learner, steps=3, like=prompt)
-    assert model.certificate.sample_bounds[-1] == np.inf
-    assert "infinity" in str(model.certificate)
+    assert len(model.certificate.sample_bounds) == 1
+    assert "nothing is proved" in str(model.certificate)
+    assert "infinity" not in str(model.certificate)
     certificate = il.certify(model, learner, [prompt]).certificate
     assert certificate.measured == certificate.bound == np.inf
+
+
+def test_a_long_run_of_an_exact_model_says_how_far_its_bound_goes(rng):
+    """Rounding is 1e-15; a bound carried through 150 steps is larger than the prediction."""
+    learner, prompt, _ = case_of("relu", rng)
+    model = il.compile(learner, steps=150, like=prompt)
+    certificate = il.certify(model, learner, [prompt]).certificate
+    bounds = certificate.sample_bounds
+    assert 10 < len(bounds) < 150 and bounds[-1] < 1.0 and certificate.vacuous
+    text = str(certificate)
+    assert text.startswith("exact: all")
+    assert f"from step {len(bounds)} on, rounding could add up" in text
+    assert "infinity" not in text and "measured, not proved" in text
+    assert certificate.measured < 1e-13
+
+
+@pytest.mark.parametrize("network", ["relu", "tanh"])
+def test_adam_has_a_bound_on_other_prompts(network, rng):
+    """Its second moments may vanish; a root that rounding made negative is not divided by."""
+    apply = functools.partial(apply_mlp, activation=jnp.tanh) if network == "tanh" else apply_mlp
+    sizes = ((5, 3), (7, 5), (2, 7))
+    layers = [(matrix(rng, *size), 0.1 * rng.normal(size=size[0])) for size in sizes]
+    prompts = [prompt_of(rng) for _ in range(24)]
+    learner = il.learner(apply, layers, optimizer=optax.adam(1e-2))
+    model = il.compile(learner, steps=2, like=prompts[:16])
+    certificate = il.certify(model, learner, prompts[16:]).certificate
+    assert certificate.measured <= certificate.bound <= 1e-3
+    larger = [il.Prompt(p.x, 3.0 * p.y, p.xq) for p in prompts]
+    assert all(model.check(prompt).outside == 0 for prompt in larger)

@@ -122,7 +122,6 @@ class BoundInterpreter:
         for atom, value in self.values.items():
             peak = self.peaks[atom.tokens]
             np.maximum(peak, np.abs(value).max(axis=1, initial=0.0), out=peak)
-        self._weights: dict[Form, Weights] = {}
         self._curves: dict[Atom, Curve] = {}
 
     def run(self, program: Program) -> Reading | None:
@@ -140,9 +139,7 @@ class BoundInterpreter:
 
     def read(self, form: Form) -> Reading:
         """A form in each of its tokens."""
-        if form not in self._weights:
-            self._weights[form] = Weights.of(form)
-        weights = self._weights[form]
+        weights = Weights.of(form)
         rows = len(self.peaks[form.tokens])
         value, rest, size = (np.zeros((rows, form.size)) for _ in range(3))
         noise: Noise = None

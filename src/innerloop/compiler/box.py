@@ -1,6 +1,6 @@
 r"""The prompts that a certificate speaks of, as a box, and random prompts from it.
 
-    x_ij ~ U[low_j, high_j],     y_ik ~ U[low_k, high_k],     each row of y a label where there are few
+    x_ij ~ U[low_j, high_j],     y_ik ~ U[low_k, high_k]     or y_i one of the labels
 
 Axes: `c` prompts, `n` context examples, `m` queries, `d` covariates, `p` targets.
 """

@@ -93,9 +93,7 @@ def certify(
             _check(found.gap[k], radius, batch.start + k)
             worst = max(worst, float(found.gap[k].max() / scale))
             largest = max(largest, float(radius.max() / scale))
-    certificate = replace(
-        model.certificate, measured=worst, prompts=len(tried), bound=largest
-    )
+    certificate = replace(model.certificate, measured=worst, prompts=len(tried), bound=largest)
     return replace(model, certificate=certificate)
 
 
@@ -111,13 +109,16 @@ def _on_drawn(model: Compiled, learner: Learner, count: int, key: Array) -> Cert
     n, m = certificate.examples, max(1, min(certificate.queries, _MOST_QUERIES))
     drawn = certificate.box.drawn(key, count, n=n, m=m)
     measure, size = _measuring(model, learner), _at_once(model, n + m, count)
+    checked = jax.jit(jax.vmap(lambda prompt: model._run(prompt, False)[1]))
     each, covered, worst = np.zeros(count), np.zeros(count, bool), (-1.0, 0, np.zeros(0))
     for start in range(0, count, size):
         rows = np.minimum(np.arange(start, start + size), count - 1)
-        found = measure(jax.tree.map(lambda leaf: leaf[rows], drawn))  # noqa: B023 (used at once)
+        some = jax.tree.map(lambda leaf: leaf[rows], drawn)  # noqa: B023 (used at once)
+        found = measure(some)
+        hits = in_precision(checked, model.dtype, _cast(model, some)).reshape(size, -1)
         with np.errstate(over="ignore"):
             relative = found.gap.max(axis=(1, 2, 3)) / found.scale
-        each[rows], covered[rows] = relative, found.covered
+        each[rows], covered[rows] = relative, np.isfinite(relative) & ~hits.any(axis=1)
         k = int(relative.argmax())
         if relative[k] > worst[0] and np.isfinite(relative[k]):
             worst = float(relative[k]), int(rows[k]), found.gap[k]
@@ -130,30 +131,25 @@ def _on_drawn(model: Compiled, learner: Learner, count: int, key: Array) -> Cert
 
 
 class _Found(NamedTuple):
-    """Of each of some prompts: differences `(c, s, m, p)`, their scale, whether it is covered."""
+    """Of each of some prompts, the differences `(c, s, m, p)` and the largest prediction."""
 
     gap: np.ndarray
     scale: np.ndarray
-    covered: np.ndarray
 
 
 def _measuring(model: Compiled, learner: Learner) -> Callable[[Prompt], _Found]:
     """Model and learner on prompts of one shape, all at once."""
     learnt = jax.jit(jax.vmap(lambda prompt: run(learner, prompt, steps=model.steps)))
-    iterates, last = jax.jit(jax.vmap(model.iterates)), jax.jit(jax.vmap(lambda prompt: model._run(prompt, False)))
+    iterates = jax.jit(jax.vmap(model.iterates))
 
     def measured(prompts: Prompt) -> _Found:
         with jax.enable_x64(True):
             truth = np.asarray(learnt(prompts))
-        cast = jax.tree.map(lambda leaf: leaf.astype(model.dtype), prompts)
-        found = in_precision(iterates, model.dtype, cast)
-        _, hits = in_precision(last, model.dtype, cast)
+        found = in_precision(iterates, model.dtype, _cast(model, prompts))
         with np.errstate(invalid="ignore"):
             gap = np.abs(found - truth)
         gap = np.where(np.isnan(gap), np.inf, gap)
-        finite = np.isfinite(gap).all(axis=(1, 2, 3))
-        covered = finite & ~hits.reshape(len(hits), -1).any(axis=1)
-        return _Found(gap, np.array([largest_prediction(each) for each in truth]), covered)
+        return _Found(gap, np.array([largest_prediction(each) for each in truth]))
 
     return measured
 
@@ -182,6 +178,11 @@ def _at_once(model: Compiled, tokens: int, count: int) -> int:
     widest = model.width if neurons is None else max(model.width, neurons.W_out.shape[-1])
     most = max(1, min(_MOST_AT_ONCE, _MOST_NUMBERS // (widest * (tokens + len(model.registers)))))
     return -(-count // -(-count // most))
+
+
+def _cast(model: Compiled, prompts: Prompt) -> Prompt:
+    """Prompts in the model's precision."""
+    return jax.tree.map(lambda leaf: leaf.astype(model.dtype), prompts)
 
 
 def _wide(prompt: Prompt) -> Prompt:

@@ -1,6 +1,6 @@
 """Computes the cells of the table of what compiles, and writes matrix.md from those that are saved.
 
-python docs/make_matrix.py        computes what is missing (an hour or two on two cores), then writes
+python docs/make_matrix.py        computes what is missing (hours on two cores), then writes
 python docs/make_matrix.py page   writes
 
 Cells are kept in matrix.jsonl, a line each, the last of a cell counts: what was computed on as many

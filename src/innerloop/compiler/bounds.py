@@ -25,7 +25,7 @@ from innerloop.compiler.curves import Curve
 from innerloop.compiler.emulated import Emulated
 from innerloop.compiler.forms import Atom, Form
 from innerloop.compiler.graph import Apply, Gate, Head, Operation, Product, Program
-from innerloop.compiler.hinges import Squares, most_passed
+from innerloop.compiler.hinges import most_passed
 from innerloop.compiler.programs import Programs
 from innerloop.compiler.readings import (
     SATURATED,
@@ -227,7 +227,8 @@ class BoundInterpreter:
         first = np.abs(left.value) * right.rest + left.rest * np.abs(right.value)
         rest = first + left.radius * right.radius + rounding
         if self.emulated.hinges:
-            off = hinge_error(self.emulated.squares(product.out), left, right, self.spacing)
+            squares = self.emulated.squares(product.out)
+            off = np.minimum(squares.off(left.reach, right.reach, self.spacing), SATURATED)
             shares.append((off, _named(product)))
             rest = rest + off
         blame = self._blamed(shares, product.out)
@@ -338,14 +339,6 @@ class BoundInterpreter:
         if not start:
             return queries, queries
         return max(shares, key=lambda share: share[0][:start].max(initial=0.0))[1][0], queries
-
-
-def hinge_error(squares: Squares, left: Reading, right: Reading, spacing: float) -> np.ndarray:
-    """How far a product of hinges may be from the product, and where nothing is known."""
-    a, b = squares.left, squares.right
-    inside = left.reach / a + right.reach / b <= 2.0
-    rounding = spacing * (4.0 * squares.hinges + SPARE) * 4.0 * a * b
-    return np.where(inside, squares.error + rounding, SATURATED)
 
 
 def _named(operation: Operation) -> Blame:

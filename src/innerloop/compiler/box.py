@@ -73,11 +73,13 @@ class Box:
             `(c, n, d)`, `(c, n, p)` and `(c, m, d)` in the fields of one prompt.
         """
         rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).astype(np.uint32))
-        x, xq = (rng.uniform(*np.transpose(self.x), (count, k, len(self.x))) for k in (n, m))
+        low, high = np.transpose(self.x)
+        x, xq = (rng.uniform(low, high, (count, k, len(low))) for k in (n, m))
         if self.labels:
             y = np.asarray(self.labels)[rng.integers(len(self.labels), size=(count, n))]
         else:
-            y = rng.uniform(*np.transpose(self.y), (count, n, len(self.y)))
+            low, high = np.transpose(self.y)
+            y = rng.uniform(low, high, (count, n, len(low)))
         whole = Prompt(x[0], y[0], xq[0])
         return jax.tree.unflatten(jax.tree.structure(whole), [x, y, xq])
 

@@ -4,9 +4,9 @@ On the sample prompt and on a fresh one, after every step, entry by entry:
 
     |model - il.run| <= bound,    and <= 1e-9 on the sample where every operation is exact
 
-unless a jump is met, as in `min(v, v)`, where rounding decides and the run says so. The sign in the
-gradient of an absolute loss is a ramp of slope 1e6, and so is its rounding. Weights are multiplied
-in numpy: nothing waits for XLA, and the model's own runner is no witness.
+unless a jump may be met, as in `min(v, v)`, where rounding decides and the bound is
+large. Weights are multiplied in numpy: nothing waits for XLA, and the model's own runner is no
+witness.
 """
 
 import functools
@@ -22,7 +22,7 @@ from tests.compiler.passes import dense_iterates
 from tests.compiler.random_programs import programs
 
 STEPS = 3
-_EXACT = 1e-9
+_EXACT, _JUMPS = 1e-9, 1e-6
 slow_examples = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
 suppressed = settings(suppress_health_check=slow_examples)
 
@@ -38,10 +38,8 @@ def check(case):
         within = (gap <= limit) | np.isinf(limit)
         assert within.all(), f"measured {gap.max():.3g}, bound {limit.max():.3g}"
         if prompt is case.prompt and model.certificate.exact:
-            most = _EXACT * max(1.0, np.abs(expected).max())
-            if "absolute loss" in case.description:
-                most *= 1e3
-            assert gap.max() <= most or not model.check(prompt).ok
+            scale = max(1.0, np.abs(expected).max())
+            assert gap.max() <= _EXACT * scale or limit.max() > _JUMPS * scale
 
 
 def check_smooth(case):

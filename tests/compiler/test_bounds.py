@@ -148,17 +148,17 @@ def test_a_diverging_learner_has_no_bound(rng):
 
 
 def test_a_long_run_of_an_exact_model_says_how_far_its_bound_goes(rng):
-    """Rounding is 1e-15; a bound carried through 150 steps is larger than the prediction."""
+    """Rounding is 1e-6; a bound carried through 150 steps is larger than the prediction."""
     learner, prompt, _ = case_of("relu", rng)
-    model = il.compile(learner, steps=150, like=prompt)
+    model = il.compile(learner, steps=150, like=prompt, dtype="float32")
     certificate = il.certify(model, learner, [prompt]).certificate
     bounds = certificate.sample_bounds
-    assert 10 < len(bounds) < 150 and bounds[-1] < 1.0 and certificate.vacuous
+    assert 5 < len(bounds) < 150 and bounds[-1] < 1.0 and certificate.vacuous
     text = str(certificate)
     assert text.startswith("exact: all")
     assert f"from step {len(bounds)} on, rounding could add up" in text
-    assert "infinity" not in text and "measured, not proved" in text
-    assert certificate.measured < 1e-13
+    assert "nothing is proved of all 1 prompts" in text and "measured, not proved" in text
+    assert certificate.measured < 1e-4
 
 
 @pytest.mark.parametrize("network", ["relu", "tanh"])

@@ -185,10 +185,15 @@ class Certificate:
         if self.scores is not None:
             lines.append(str(self.scores))
         lines.append(self._on_the_sample())
-        if self.bound is not None:
+        if self.bound is not None and self.bound < 1.0:
             lines.append(
                 f"proved likewise for each of {self.prompts} prompts: relative difference at most "
-                f"{_stated(self.bound)}"
+                f"{self.bound:.1e}"
+            )
+        elif self.bound is not None:
+            size = "infinite" if math.isinf(self.bound) else f"{self.bound:.1e}"
+            lines.append(
+                f"nothing is proved of all {self.prompts} prompts: the largest bound is {size}"
             )
         if self.measured is not None:
             lines.append(
@@ -223,9 +228,3 @@ class Certificate:
         if last == self.steps:
             return text
         return f"{text}; from step {last + 1} on, {beyond if self.vacuous else 'not computed'}"
-
-
-def _stated(bound: float) -> str:
-    if bound < 1.0:
-        return f"{bound:.1e}"
-    return f"{bound:.1e}, which says nothing" if math.isfinite(bound) else "nothing"

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from innerloop.papers.claims import Item, Paper
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
+from innerloop.papers.wu2024 import WU_2024
 
-PAPERS: tuple[Paper, ...] = (MAHANKALI_2023,)
+PAPERS: tuple[Paper, ...] = (MAHANKALI_2023, WU_2024)
 
 
 def paper(key: str) -> Paper:

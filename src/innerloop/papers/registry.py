@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from innerloop.papers.claims import Item, Paper
+from innerloop.papers.kimsuzuki2024 import KIM_SUZUKI_2024
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
 from innerloop.papers.wu2024 import WU_2024
 
-PAPERS: tuple[Paper, ...] = (MAHANKALI_2023, WU_2024)
+PAPERS: tuple[Paper, ...] = (MAHANKALI_2023, KIM_SUZUKI_2024, WU_2024)
 
 
 def paper(key: str) -> Paper:

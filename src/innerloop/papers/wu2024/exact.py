@@ -84,7 +84,8 @@ def lemma_1(scale: Scale) -> Outcome:
                     x = function(x @ v.T)
                 return jnp.sum((x - y) ** 2) / (2 * len(x))
 
-            exact = flat(jax.grad(loss)([jnp.asarray(v) for v in weights]))
+            slopes = jax.grad(loss)([jnp.asarray(v) for v in weights])
+            exact = flat([np.asarray(v) for v in slopes])
             error = float(np.abs(flat(gradient(weights, prompt, rule)) - exact).max())
             checks.append(at_most(f"error, N = {depth}, {rule}", error, 1e-10))
     return Outcome(tuple(checks), settings={"K": 7, "p": 2, "examples": EXAMPLES})

@@ -67,18 +67,50 @@ def nearest(batch: Batch, *, neighbours: int = 3) -> Float[np.ndarray, " b"]:
     return np.take_along_axis(batch.y, order, axis=1).mean(1)
 
 
-def lasso(batch: Batch, *, penalty: float, sweeps: int = 300) -> Float[np.ndarray, " b"]:
-    """The minimiser of `|y - X w|^2 / 2k + penalty |w|_1`, by coordinate descent."""
-    x, count = batch.x, batch.x.shape[1]
-    scale = np.einsum("bkd,bkd->bd", x, x) / count
-    w, residual = np.zeros_like(scale), batch.y.copy()
+def lasso(
+    batch: Batch, *, penalty: float, tolerance: float = 1e-5, sweeps: int = 3000
+) -> Float[np.ndarray, " b"]:
+    """The minimiser of `|y - X w|^2 / 2k + penalty |w|_1`, by coordinate descent.
+
+    Args:
+        batch: The prompts.
+        penalty: The weight of the 1-norm, scikit-learn's `alpha`.
+        tolerance: It ends once no weight moves by more in a sweep.
+        sweeps: It ends after so many in any case.
+
+    Returns:
+        Predictions at the queries.
+    """
+    found, left = np.zeros_like(batch.query), np.arange(len(batch.y))
+    x, residual, w = batch.x, batch.y.copy(), np.zeros_like(batch.query)
     for _ in range(sweeps):
-        for i in range(x.shape[2]):
-            pull = np.einsum("bk,bk->b", x[:, :, i], residual) / count + scale[:, i] * w[:, i]
-            moved = np.sign(pull) * np.maximum(np.abs(pull) - penalty, 0) / scale[:, i]
-            residual -= x[:, :, i] * (moved - w[:, i])[:, None]
-            w[:, i] = moved
-    return np.einsum("bd,bd->b", w, batch.query)
+        largest = _sweep(x, residual, w, penalty)
+        found[left] = w
+        moving = largest >= tolerance
+        if 2 * moving.sum() <= len(left):  # what has converged is not swept again
+            left, x, residual, w = left[moving], x[moving], residual[moving], w[moving]
+        if not len(left):
+            break
+    return np.einsum("bd,bd->b", found, batch.query)
+
+
+def _sweep(
+    x: Float[np.ndarray, "b k d"],
+    residual: Float[np.ndarray, "b k"],
+    w: Float[np.ndarray, "b d"],
+    penalty: float,
+) -> Float[np.ndarray, " b"]:
+    """Minimises by every weight in turn, in place; the largest move of each prompt."""
+    count, largest = x.shape[1], np.zeros(len(x))
+    for i in range(x.shape[2]):
+        column = x[:, :, i]
+        scale = np.einsum("bk,bk->b", column, column) / count
+        pull = np.einsum("bk,bk->b", column, residual) / count + scale * w[:, i]
+        moved = np.sign(pull) * np.maximum(np.abs(pull) - penalty, 0) / scale - w[:, i]
+        residual -= column * moved[:, None]
+        w[:, i] += moved
+        largest = np.maximum(largest, np.abs(moved))
+    return largest
 
 
 def error(batch: Batch, said: Float[np.ndarray, " b"], *, divisor: float) -> tuple[float, float]:

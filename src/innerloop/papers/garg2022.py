@@ -1,6 +1,6 @@
 """Garg, Tsipras, Liang and Valiant (2022): what transformers can learn in context."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import jax
@@ -10,6 +10,7 @@ from jaxtyping import Float
 from innerloop import constructions
 from innerloop.constructions import Construction
 from innerloop.papers.baselines import (
+    Baseline,
     Batch,
     averaging,
     error,
@@ -38,7 +39,8 @@ def answers(model: Construction, batch: Batch) -> Float[np.ndarray, " b"]:
     return np.asarray(jax.jit(run)(*(jax.numpy.asarray(part) for part in batch[:3])))
 
 
-def _curve(scale: Scale, predict, expected, name: str) -> Outcome:
+def _curve(scale: Scale, predict: Baseline, expected: Callable[[int], float], name: str) -> Outcome:
+    """Sampled errors of a predictor against its law."""
     rng = np.random.default_rng(0)
     checks, found, errors = [], [], []
     for k in EXAMPLES[scale]:
@@ -65,7 +67,7 @@ def least_squares_curve(scale: Scale) -> Outcome:
     checks = []
     for k in (40,) if scale == "smoke" else (40, 60):
         batch = linear(np.random.default_rng(k), 200, k, D)
-        gap = np.abs(answers(model, batch) - least_squares(batch)).max()
+        gap = float(np.abs(answers(model, batch) - least_squares(batch)).max())
         checks.append(at_most(f"transformer of {model.depth} layers less it, k = {k}", gap, 1e-6))
     return Outcome((*outcome.checks, *checks), outcome.arrays, outcome.settings, (0,))
 
@@ -75,7 +77,7 @@ def averaging_curve(scale: Scale) -> Outcome:
     outcome = _curve(scale, averaging, lambda k: (D + 1) / k, "averaging")
     model = constructions.gradient_descent(d=D, p=1, steps=1, learning_rate=1.0)
     batch = linear(np.random.default_rng(1), 500, 10, D)
-    gap = np.abs(answers(model, batch) - averaging(batch)).max()
+    gap = float(np.abs(answers(model, batch) - averaging(batch)).max())
     check = at_most("one layer of linear attention less it, k = 10", gap, 1e-12)
     return Outcome((*outcome.checks, check), outcome.arrays, outcome.settings, (0, 1))
 
@@ -83,10 +85,10 @@ def averaging_curve(scale: Scale) -> Outcome:
 def sparse(scale: Scale) -> Outcome:
     """Lasso beside least squares where three weights of twenty are not zero."""
     rng, checks, found = np.random.default_rng(2), [], []
-    prompts = min(PROMPTS[scale], 20_000) // (4 if scale == "smoke" else 1)
+    prompts = {"smoke": 320, "small": 1_280, "paper": 20_000}[scale]
     for k in (10, 15, 30):
         batch = linear(rng, prompts, k, D, sparsity=3)
-        values = [error(batch, lasso(batch, penalty=0.01, sweeps=100), divisor=3)]
+        values = [error(batch, lasso(batch, penalty=0.01), divisor=3)]
         values += [error(batch, f(batch), divisor=3) for f in (least_squares, nearest)]
         if k < D:
             gain = values[0][0] / values[1][0]

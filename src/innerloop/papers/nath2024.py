@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from scipy.special import gamma, ndtr
 
 from innerloop.papers.claims import Claim, Outcome, Paper, Scale, at_least, at_most, near
@@ -122,7 +122,7 @@ def failure_rate(scale: Scale) -> Outcome:
         y = targets(rng, labels, d)
         chosen = rng.choice(labels, size=min(QUERIES[scale], labels), replace=False)
         noise = error * rng.normal(size=(len(chosen), d))
-        share = float(np.mean(cKDTree(y).query(y[chosen] + noise)[1] != chosen))
+        share = float(np.mean(KDTree(y).query(y[chosen] + noise)[1] != chosen))
         found[d, labels] = share
         name = f"failure rate, d = {d}, error {error:g}, {labels} labels"
         if d < 16:

@@ -3,11 +3,23 @@
 from collections.abc import Sequence
 
 from innerloop.papers.claims import Item, Paper
+from innerloop.papers.garg2022 import GARG_2022
 from innerloop.papers.kimsuzuki2024 import KIM_SUZUKI_2024
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
+from innerloop.papers.nath2024 import NATH_2024
+from innerloop.papers.raventos2023 import RAVENTOS_2023
 from innerloop.papers.wu2024 import WU_2024
+from innerloop.papers.yang2023 import YANG_2023
 
-PAPERS: tuple[Paper, ...] = (MAHANKALI_2023, KIM_SUZUKI_2024, WU_2024)
+PAPERS: tuple[Paper, ...] = (
+    GARG_2022,
+    MAHANKALI_2023,
+    RAVENTOS_2023,
+    YANG_2023,
+    KIM_SUZUKI_2024,
+    NATH_2024,
+    WU_2024,
+)
 
 
 def paper(key: str) -> Paper:

@@ -10,7 +10,7 @@ import numpy as np
 
 from innerloop import constructions
 from innerloop.papers.baselines import averaging, error, lasso, least_squares, linear, nearest
-from innerloop.papers.claims import Claim, Outcome, Paper, Scale, at_most, near
+from innerloop.papers.claims import Check, Claim, Outcome, Paper, Scale, at_most, near
 from innerloop.papers.garg2022 import answers
 from innerloop.report.canvas import QUIET, TEST
 
@@ -36,7 +36,9 @@ PREDICTORS = {
 LOOPS = (1, 5, 20, 50, 100, 200, 500)
 
 
-def _agrees(name: str, found: tuple[float, float], printed: tuple[float, int], prompts: int):
+def _agrees(
+    name: str, found: tuple[float, float], printed: tuple[float, int], prompts: int
+) -> Check:
     """A check within the standard errors of both runs, and half of the last digit printed."""
     value, spread = found
     said, digits = printed
@@ -58,10 +60,10 @@ def baselines(scale: Scale) -> Outcome:
 def sparse_baselines(scale: Scale) -> Outcome:
     """Lasso with `alpha = .01` on functions of three covariates."""
     rng, checks = np.random.default_rng(1), []
-    prompts = {"smoke": 320, "small": 2_560, "paper": 20_000}[scale]
+    prompts = {"smoke": 320, "small": 5_120, "paper": 50_000}[scale]
     for k, printed in SPARSE.items():
         batch = linear(rng, prompts, k, D, sparsity=3)
-        found = error(batch, lasso(batch, penalty=0.01, sweeps=60 if k < D else 30), divisor=3)
+        found = error(batch, lasso(batch, penalty=0.01), divisor=3)
         checks.append(_agrees(f"Lasso, k = {k}", found, printed, prompts))
     return Outcome(tuple(checks), settings={"d": D, "prompts": prompts, "alpha": 0.01}, seeds=(1,))
 
@@ -76,7 +78,9 @@ def fixed_point(scale: Scale) -> Outcome:
         found.append(float(np.mean((answers(model, batch) - truth) ** 2) / D))
     gaps = np.array(found)
     checks = (
-        at_most("largest rise from one number of loops to the next", float(np.diff(gaps).max()), 0),
+        at_most(
+            "largest rise from one number of loops to the next", float(np.diff(gaps).max()), 0.0
+        ),
         at_most("distance to least squares after 500 loops", gaps[-1], 1e-6),
         at_most("the same over that after 50 loops", gaps[-1] / gaps[3], 1e-2),
     )
@@ -115,8 +119,10 @@ YANG_2023 = Paper(
             id="sparse-baselines",
             statement="Lasso has the errors that the released notebooks print.",
             place="Sparse linear functions, baselines (released notebooks)",
-            tolerance=f"{SE:g} standard errors of both runs, and half of the last digit",
+            tolerance=f"{SE:g} standard errors of both runs, and half of the last digit; errors are "
+            "those of rare prompts, so that a standard error needs thousands of them",
             measure=sparse_baselines,
+            least="small",
         ),
         Claim(
             id="fixed-point",

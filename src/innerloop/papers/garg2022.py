@@ -27,9 +27,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 D = 20
-PROMPTS = {"smoke": 1_280, "small": 10_000, "paper": 100_000}
-EXAMPLES = {"smoke": (1, 5, 10, 19, 20, 40), "small": tuple(range(1, 41)),
-            "paper": tuple(range(1, 41))}  # fmt: skip
+PROMPTS = {"smoke": 1_280, "small": 5_000, "paper": 100_000}
+EXAMPLES = {
+    "smoke": (1, 5, 10, 19, 20, 40),
+    "small": (1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 19, 20, 22, 25, 30, 35, 40),
+    "paper": tuple(range(1, 41)),
+}
 SE = 4.0
 
 

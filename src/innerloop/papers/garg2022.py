@@ -123,6 +123,7 @@ def draw_sparse(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     for line, name, colour in zip(arrays["found"].T, names, (TRAIN, TEST, INK), strict=True):
         axes.semilogy(arrays["k"], np.maximum(line, 1e-8), "o-", color=colour, label=name)
     axes.set_ylim(bottom=1e-5)
+    axes.set_xticks(arrays["k"])
     axes.set_xlabel("examples k")
     axes.set_ylabel("squared error over 3")
     axes.legend(frameon=False)

@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 from scipy.special import gamma, ndtr
 
 from innerloop.papers.claims import Claim, Outcome, Paper, Scale, at_least, at_most, near
-from innerloop.report.canvas import QUIET, TEST, TRAIN
+from innerloop.report.canvas import INK, QUIET, TEST, TRAIN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -164,17 +164,15 @@ def majority(scale: Scale) -> Outcome:
 def draw_majority(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """A line for each number of classes."""
     axes = figure.subplots()
-    for k, line in zip(arrays["classes"], arrays["rate"].T, strict=True):
-        colour = TRAIN if k == CLASSES[-1] else TEST
-        axes.semilogx(arrays["d"], line, "o-", color=colour, alpha=0.35 + 0.03 * k, markersize=4)
-        axes.annotate(f"{k} classes", (4, line[0]), (-6, 0), textcoords="offset points", ha="right",
-                      va="center", fontsize="small")  # fmt: skip
-    axes.set_xlim(left=1.6)
+    colours = (QUIET, INK, TEST, TRAIN)
+    for k, line, colour in zip(arrays["classes"], arrays["rate"].T, colours, strict=True):
+        axes.semilogx(arrays["d"], line, "o-", color=colour, markersize=4, label=f"{k} classes")
     axes.set_xticks(arrays["d"], [str(d) for d in arrays["d"]])
     axes.minorticks_off()
     axes.set_ylim(0, 1)
     axes.set_xlabel("dimension d")
     axes.set_ylabel("failure rate of the commonest class")
+    axes.legend(frameon=False, loc="lower left")
 
 
 def constant_pieces(scale: Scale) -> Outcome:

@@ -50,6 +50,7 @@ _SUBPACKAGES = (
     "collectives",
     "compiler",
     "constructions",
+    "diagnostics",
     "kernels",
     "learners",
     "models",

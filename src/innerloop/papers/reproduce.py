@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -89,7 +90,8 @@ def run_missing(
         for item in wanted:
             done(_run(item.paper.key, item.claim.id, scale, directory))
         return
-    pool = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    parallel: Any = Parallel  # its annotations refuse an integer batch size
+    pool = parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     tasks = (delayed(_run)(item.paper.key, item.claim.id, scale, directory) for item in wanted)
     for result in pool(tasks):
         done(result)

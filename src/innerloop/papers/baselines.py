@@ -113,7 +113,7 @@ def _sweep(
     return largest
 
 
-def error(batch: Batch, said: Float[np.ndarray, " b"], *, divisor: float) -> tuple[float, float]:
+def error(batch: Batch, said: Float[np.ndarray, " b"], *, divisor: int) -> tuple[float, float]:
     """The mean squared error and its standard error, both over `divisor`."""
     squares = (said - batch.truth) ** 2 / divisor
     return float(squares.mean()), float(squares.std() / len(squares) ** 0.5)

@@ -207,7 +207,7 @@ NATH_2024 = Paper(
     "for which it needs exponentially many layers; in experiments regression fails and the "
     "quantised form of it does better.",
     found="In the released code the output is a LayerNorm as wide as the target, which alone "
-    "leaves a third of the variance at d = 4; the failure rate depends on how many labels it is "
+    "leaves more than 1/d of the variance; the failure rate depends on how many labels it is "
     "taken over; and in high dimensions the commonest class is most of the labels. The code lacks "
     "its model file and stops at its first evaluation. We had no access to the paper's tables.",
     claims=(

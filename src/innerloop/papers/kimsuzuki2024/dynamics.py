@@ -8,7 +8,7 @@ import jax.flatten_util
 import jax.numpy as jnp
 import numpy as np
 
-from innerloop.papers.claims import Claim, Outcome, Scale, at_most, near
+from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most, near
 from innerloop.papers.kimsuzuki2024.landscape import saddle
 from innerloop.papers.kimsuzuki2024.particles import (
     Particles,
@@ -39,6 +39,7 @@ WIDTHS = {
 }
 STARTS = {"smoke": 50, "small": 40, "paper": 200}
 RUNS = {"smoke": 5, "small": 15, "paper": 100}
+ESCAPES = {"smoke": 30, "small": 100, "paper": 1000}
 
 
 def missing_features(scale: Scale) -> Outcome:
@@ -210,10 +211,10 @@ def draw_widths(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
 def escape(scale: Scale) -> Outcome:
     """Steps until the loss has halved from a saddle: undisturbed, with plain and guided noise."""
     student, _, x, f = saddle("smoke", (2,), 0)
-    size, limit, rate = 1e-4, {"smoke": 300, "small": 4000, "paper": 10_000}[scale], 0.02
+    size, limit, rate = 1e-4, 300, 0.02
     flat, restore = jax.flatten_util.ravel_pytree(student)
     slope = jax.grad(lambda v: reduced_loss(restore(v), x, f))
-    plain = jax.random.normal(jax.random.key(4), (RUNS[scale], *flat.shape))
+    plain = jax.random.normal(jax.random.key(4), (ESCAPES[scale], *flat.shape))
     noise = jax.jit(
         lambda z: jnp.concatenate([z, jax.vmap(lambda v: jax.jvp(slope, (flat,), (v,))[1])(z)])
     )(plain)
@@ -223,15 +224,16 @@ def escape(scale: Scale) -> Outcome:
     losses = np.asarray(run(starts))
     below = losses < losses[:, :1] / 2
     steps = np.where(below.any(1), below.argmax(1), limit)
-    none, plain, guided = steps[0], steps[1 : RUNS[scale] + 1], steps[RUNS[scale] + 1 :]
-    ratio = float(np.median(guided) / np.median(plain))
+    none, plain, guided = steps[0], steps[1 : ESCAPES[scale] + 1], steps[ESCAPES[scale] + 1 :]
+    gain = float(plain.mean() - guided.mean())
+    spread = float(np.sqrt((plain.var() + guided.var()) / ESCAPES[scale]))
     checks = (
-        at_most("median steps, guided noise over plain noise", ratio, 1.0),
+        at_least("mean steps saved by guiding the noise", gain, 2 * spread),
         at_most("median steps, plain noise over none", float(np.median(plain) / none), 1.0),
         at_most("largest number of steps with plain noise", float(max(plain)), limit - 1.0),
     )
     arrays = {"plain": plain, "guided": guided, "none": np.array(none)}
-    settings = {"noise": size, "rate": rate, "at most": limit, "runs": RUNS[scale]}
+    settings = {"noise": size, "rate": rate, "at most": limit, "runs": ESCAPES[scale]}
     return Outcome(checks, arrays, settings, seeds=(4,))
 
 
@@ -297,7 +299,8 @@ CLAIMS = (
         statement="Noise guided by the Hessian leaves saddles in fewer steps than plain noise of "
         "the same size, and that in fewer than none.",
         place="Yamamoto, Kim and Suzuki (2025), arXiv:2509.16974, which completes the algorithm",
-        tolerance="medians over runs",
+        tolerance="two standard errors of the mean over runs; from this saddle the gain is on one "
+        "side only, and medians are equal",
         measure=escape,
         draw=draw_escape,
         caption="Steps until the loss has fallen to half of the saddle's, run by run.",

@@ -1,58 +1,59 @@
-"""Losses of the sparse families of Ahn et al. (2023) from spectra, against their layers."""
+"""The loss from the spectrum against layers that run, and its minimum against closed forms."""
 
 import numpy as np
 import pytest
 
-import innerloop as il
 from innerloop import constructions
-from innerloop.constructions import best_spectral_steps, spectral_residuals, whitened_spectra
+from innerloop.papers.linear_tasks import task_losses, task_map
 
-STEPS, TRANSFORMS = np.array([0.4, 1.3, 2.1]), np.array([0.9, 0.5, 0.0])
+N, D = 7, 5
 
 
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_residuals_are_those_of_the_layers_at_eigenvectors(depth, rng):
-    """Targets `y = x` make the layers print `I - p(S)`, here for a covariance that is not I."""
-    root = np.array([[1.0, 0.0, 0.0], [0.3, 0.7, 0.0], [0.1, -0.2, 0.5]])
-    white = rng.normal(size=(11, 3))
-    s, basis = np.linalg.eigh(white.T @ white / 11)
-    inverse = np.linalg.inv(root @ root.T)
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_spectrum_knows_what_layers_of_gd_plus_plus_leave(steps, rng):
+    x = rng.normal(size=(11, N, D))
+    model = constructions.gd_plus_plus(d=D, p=D, steps=steps, learning_rate=0.4, curvature=0.1)
+    found = task_losses(task_map(model, x), np.eye(D)).mean()
+    values = constructions.spectra(x)
+    rates, curvatures = np.full(steps, 0.4), np.full(steps, 0.1)
+    expected = constructions.spectral_loss(values, rates, curvatures)
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    other = constructions.spectral_loss(values, rates, 0 * curvatures)
+    assert (abs(other / expected - 1) > 1e-2) == (steps > 1)
+
+
+def test_step_sizes_of_their_own_are_family_11_of_ahn_et_al(rng):
+    """The last layer's curvature never reaches a prediction."""
+    x = rng.normal(size=(3, N, D))
+    rates, curvatures = np.array([0.3, 0.5, 0.4]), np.array([0.1, 0.2, 0.9])
+    eye = np.eye(D)[None]
     model = constructions.preconditioned_gradient_descent(
-        STEPS[:depth, None, None] * inverse,
-        p=3,
-        transforms=TRANSFORMS[:depth, None, None] * np.eye(3),
+        rates[:, None, None] * eye,
+        p=D,
+        transforms=(curvatures / rates)[:, None, None] * eye,
     )
-    whitened = model(il.Prompt(white @ root.T, white, basis.T @ root.T)) @ basis
-    left = spectral_residuals(s[None], STEPS[:depth], TRANSFORMS[:depth])[-1, 0]
-    np.testing.assert_allclose(whitened, np.diag(1 - left), atol=1e-12)
+    found = task_losses(task_map(model, x), np.eye(D)).mean()
+    values = constructions.spectra(x)
+    for last in (0.9, 0.0):
+        expected = constructions.spectral_loss(values, rates, np.array([0.1, 0.2, last]))
+        np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
-def test_the_best_single_step_is_a_ratio_of_moments(rng):
-    s = whitened_spectra(rng, prompts=200, n=7, d=3)
-    best = best_spectral_steps(s, 1, transforms=False, starts=[np.zeros(1)])
-    np.testing.assert_allclose(best.steps, s.sum() / (s**2).sum(), rtol=1e-5)
-    expected = 3 - s.sum() ** 2 / (s**2).sum() / len(s)
-    np.testing.assert_allclose(best.loss, expected, rtol=1e-9)
+def test_one_step_is_found_in_closed_form(rng):
+    values = constructions.spectra(rng.normal(size=(50, N, D)))
+    schedule = constructions.best_schedule(values, 1)
+    np.testing.assert_allclose(schedule.learning_rates, values.sum() / (values**2).sum(), rtol=1e-4)
 
 
-def test_transforms_can_only_help_and_the_last_is_never_seen(rng):
-    s = whitened_spectra(rng, prompts=300, n=7, d=3)
-    plain, start = (
-        best_spectral_steps(s, 2, transforms=t, starts=[np.array([-0.7, 0.7, b])])
-        for t, b in ((False, 0.0), (True, 0.5))
-    )
-    assert start.loss < 0.8 * plain.loss
-    assert start.transforms[-1] == 0
-    assert plain.steps[0] < plain.steps[1]
-    with np.errstate(all="raise"):
-        other = start.transforms + np.array([0.0, 1.0])
-        seen = [spectral_residuals(s, start.steps, t)[-1] for t in (start.transforms, other)]
-    np.testing.assert_array_equal(*seen)
-
-
-def test_the_best_of_several_starts_is_taken(rng):
-    s = whitened_spectra(rng, prompts=100, n=7, d=3)
-    starts = [np.array([-3.0, 3.0, 3.0]), np.array([-0.7, 0.7, 0.5])]
-    both = best_spectral_steps(s, 2, transforms=True, starts=starts)
-    alone = [best_spectral_steps(s, 2, transforms=True, starts=[start]) for start in starts]
-    np.testing.assert_allclose(both.loss, min(end.loss for end in alone), rtol=1e-12)
+def test_free_step_sizes_reach_the_roots_of_a_known_spectrum():
+    """Two eigenvalues take two steps; a shared step size cannot, GD++ with two numbers can."""
+    values = np.array([[0.5, 2.0]])
+    free = constructions.best_schedule(values, 2, tied=False)
+    np.testing.assert_allclose(np.sort(free.learning_rates), [0.5, 2.0], rtol=1e-2)
+    assert free.loss < 1e-4
+    shared = constructions.best_schedule(values, 2)
+    grid = np.linspace(0.1, 1.2, 11_001)
+    losses = ((1 - grid[:, None] * values) ** 4).sum(1)
+    np.testing.assert_allclose(shared.learning_rates, grid[losses.argmin()], atol=2e-4)
+    np.testing.assert_allclose(shared.loss, losses.min(), rtol=1e-6)
+    assert constructions.best_schedule(values, 2, curved=True).loss < shared.loss

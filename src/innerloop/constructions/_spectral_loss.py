@@ -1,133 +1,113 @@
-r"""What layers of linear attention leave of the error, an eigenvalue at a time: Ahn et al., Thm 4.
+r"""The expected error of descent on noiseless linear tasks, from the spectrum of the context alone.
 
-    p_0 = t_0 = 1     p_{l+1} = p_l (1 - a_l s t_l^2)     t_{l+1} = t_l (1 - a_l b_l s t_l^2)
+    p_0 = t_0 = 1     p <- p (1 - eta_k s t^2)     t <- t (1 - gamma_k s t^2)
+    loss = E sum_j p_K(s_j)^2
 
-for `A_l = a_l Sigma^{-1}`, `B_l = b_l I` and an eigenvalue `s` of the context's whitened second
-moment `S`: the expected loss over tasks `w ~ N(0, Sigma^{-1})` is `E sum_j p_L(s_j)^2`.
+for the eigenvalues `s_j` of `S = (1/n) sum_i x_i x_i^T`, tasks `w ~ N(0, I)` and queries of
+covariance `I`; a query variance `v` is a factor, as is the half of a half squared error.
 
-Proof. In whitened coordinates a layer multiplies covariates by `I - a_l b_l S_l`, where `S_l` is
-their second moment then; that commutes with `S`, so covariates have been multiplied by a
-polynomial `t_l(S)` and `S_l = S t_l(S)^2`. The residual of a token is its first covariate times
-`p_l(S)` times the task, and a layer multiplies that by `I - a_l S_l`. Whitened tasks and queries
-are `N(0, I)`, so the expected square is the sum of squares over eigenvalues.
+Proof. A layer of GD++ turns `S` into `S (I - gamma S)^2` and the error `w - w_K` into
+`(I - eta S) (w - w_K)` for the `S` of that layer. All of them have the eigenvectors of the first
+`S`, so the error is `p_K(S) w`, and `E |p_K(S) w|^2 = sum_j p_K(s_j)^2`.
 
-`b = 0` is preconditioned gradient descent, family (8) of the paper; with `b`, family (11), GD++.
-Axes: `b` contexts, `d` covariates, `l` layers.
-Reference: Ahn et al. (2023), arXiv:2306.00297, Theorems 3 and 4.
+Neither tasks nor queries are sampled, and minimising over step sizes takes seconds: this is what
+trained layers are compared with. In Ahn et al.'s family (11) `a_k` is `eta_k` and `b_k` is
+`gamma_k / eta_k`.
+Axes: `b` contexts, `d` covariates, `k` layers.
+References: von Oswald et al. (2023), arXiv:2212.07677, A.10; Ahn et al. (2023), arXiv:2306.00297.
 """
 
-from collections.abc import Sequence
-from functools import partial
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import scipy.optimize
-from jaxtyping import Array, Float
-
-from innerloop.precision import in_precision
+from jaxtyping import Float
+from scipy.optimize import minimize
 
 
-class SpectralOptimum(NamedTuple):
-    """The best scalars of a number of layers, and the expected loss that they leave."""
+class Schedule(NamedTuple):
+    """Step sizes `eta_k` and curvatures `gamma_k`, a layer each, beside means; and their loss."""
 
-    steps: Float[np.ndarray, " l"]
-    transforms: Float[np.ndarray, " l"]  # the last is never seen, and zero
+    learning_rates: Float[np.ndarray, " k"]
+    curvatures: Float[np.ndarray, " k"]
     loss: float
 
 
-def whitened_spectra(
-    rng: np.random.Generator, *, prompts: int, n: int, d: int
-) -> Float[np.ndarray, "b d"]:
-    """Eigenvalues of `S = (1/n) sum_i x_i x_i^T` for `x ~ N(0, I)`, a row a context.
-
-    Example:
-        >>> whitened_spectra(np.random.default_rng(0), prompts=7, n=5, d=3).shape
-        (7, 3)
-    """
-    x = rng.normal(size=(prompts, n, d))
-    return np.linalg.eigvalsh(np.einsum("bni,bnj->bij", x, x) / n)
+def spectra(x: Float[np.ndarray, "b n d"]) -> Float[np.ndarray, "b d"]:
+    """The eigenvalues of `(1/n) sum_i x_i x_i^T`, context by context, from the smallest up."""
+    return np.linalg.eigvalsh(np.swapaxes(x, 1, 2) @ x / x.shape[1])
 
 
-def spectral_residuals(
-    eigenvalues: Float[Array | np.ndarray, "b d"],
-    steps: Float[Array | np.ndarray, " l"],
-    transforms: Float[Array | np.ndarray, " l"],
-) -> Float[Array | np.ndarray, "l+1 b d"]:
-    """The polynomials `p_0, ..., p_L` at eigenvalues.
-
-    Args:
-        eigenvalues: `s`, of whitened second moments, a row a context.
-        steps: `a_l`.
-        transforms: `b_l`; zeros for preconditioned gradient descent.
-
-    Returns:
-        What is left of the error along each eigenvector, layer by layer.
-
-    Example:
-        >>> spectral_residuals(np.array([[0.5]]), np.ones(2), np.zeros(2))[:, 0, 0].tolist()
-        [1.0, 0.5, 0.25]
-    """
-    left = scale = eigenvalues * 0 + 1
-    found = [left]
-    for layer in range(len(steps)):
-        moved = steps[layer] * eigenvalues * scale**2
-        left, scale = left * (1 - moved), scale * (1 - transforms[layer] * moved)
-        found.append(left)
-    return (np if isinstance(left, np.ndarray) else jnp).stack(found)
-
-
-def best_spectral_steps(
+def error_factors(
     eigenvalues: Float[np.ndarray, "b d"],
-    layers: int,
-    *,
-    transforms: bool,
-    starts: Sequence[Float[np.ndarray, " scalars"]],
-) -> SpectralOptimum:
-    """The scalars with the least mean loss on sampled spectra, by L-BFGS from several starts.
-
-    Args:
-        eigenvalues: Sampled spectra.
-        layers: The number `L` of layers.
-        transforms: Whether covariates are transformed: `2 L - 1` scalars instead of `L`.
-        starts: Where to start: the logarithms of `a_l`, then the `b_l` of all layers but the last.
-
-    Returns:
-        The best of what the starts lead to. Without transforms layers commute, and `a` is sorted.
+    learning_rates: Float[np.ndarray, " k"],
+    curvatures: Float[np.ndarray, " k"],
+) -> Float[np.ndarray, "b d"]:
+    """`p_K(s)`, what the layers leave of the error in each eigenvector.
 
     Example:
-        >>> spectra = np.array([[0.5, 1.0], [1.0, 1.5]])
-        >>> best = best_spectral_steps(spectra, 1, transforms=False, starts=[np.zeros(1)])
-        >>> best.steps.round(6), round(best.loss, 6)
-        (array([0.888889]), 0.222222)
+        >>> error_factors(np.array([[0.5, 1.0]]), np.array([1.0, 1.0]), np.zeros(2)).tolist()
+        [[0.25, 0.0]]
     """
-
-    def objective(scalars: np.ndarray) -> tuple[float, np.ndarray]:
-        slope = partial(_log_loss, layers)
-        value, gradient = in_precision(slope, "float64", scalars, eigenvalues)
-        return float(value), np.asarray(gradient)
-
-    size = 2 * layers - 1 if transforms else layers
-    ends = [
-        scipy.optimize.minimize(objective, start[:size], jac=True, method="L-BFGS-B")
-        for start in starts
-    ]
-    best = min(ends, key=lambda end: end.fun if np.isfinite(end.fun) else np.inf)
-    steps, inner = np.exp(best.x[:layers]), np.zeros(layers)
-    inner[: size - layers] = best.x[layers:]
-    return SpectralOptimum(steps if transforms else np.sort(steps), inner, float(np.exp(best.fun)))
+    left, scale = np.ones_like(eigenvalues), np.ones_like(eigenvalues)
+    for rate, curvature in zip(learning_rates, curvatures, strict=True):
+        now = eigenvalues * scale**2
+        left, scale = left * (1 - rate * now), scale * (1 - curvature * now)
+    return left
 
 
-@partial(jax.jit, static_argnums=0)
-def _log_loss(
-    layers: int, scalars: Float[Array, " scalars"], eigenvalues: Float[Array, "b d"]
-) -> tuple[Float[Array, ""], Float[Array, " scalars"]]:
-    """The logarithm of the mean loss, and its gradient by the scalars."""
+def spectral_loss(
+    eigenvalues: Float[np.ndarray, "b d"],
+    learning_rates: Float[np.ndarray, " k"],
+    curvatures: Float[np.ndarray, " k"],
+) -> float:
+    """The mean over contexts of `sum_j p_K(s_j)^2`."""
+    left = error_factors(eigenvalues, learning_rates, curvatures)
+    return float(np.mean(np.sum(left**2, axis=1)))
 
-    def value(scalars):
-        inner = jnp.zeros(layers).at[: len(scalars) - layers].set(scalars[layers:])
-        left = spectral_residuals(eigenvalues, jnp.exp(scalars[:layers]), inner)[-1]
-        return jnp.log(jnp.mean(jnp.sum(left**2, axis=1)))
 
-    return jax.value_and_grad(value)(scalars)
+def best_schedule(
+    eigenvalues: Float[np.ndarray, "b d"],
+    steps: int,
+    *,
+    curved: bool = False,
+    tied: bool = True,
+) -> Schedule:
+    """The step sizes, and for GD++ the curvatures, of least mean loss over these spectra.
+
+    A local search over logarithms, from the best single step; with `tied` it has one or two
+    numbers to find. Without, GD++ has many local optima, and some that only fit these spectra.
+
+    Args:
+        eigenvalues: Of `(1/n) sum_i x_i x_i^T`, context by context.
+        steps: The number `K` of layers.
+        curved: Whether the covariates are transformed, GD++, or not, gradient descent.
+        tied: Whether all layers share their numbers.
+
+    Returns:
+        The schedule.
+
+    Example:
+        One step takes `sum s / sum s^2`.
+
+        >>> schedule = best_schedule(np.array([[0.5, 1.0]]), 1)
+        >>> schedule.learning_rates.round(4).tolist(), round(schedule.loss, 4)
+        ([1.2], 0.2)
+    """
+    single = np.sum(eigenvalues) / np.sum(eigenvalues**2)
+    count = 1 if tied else steps
+
+    def unpacked(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rates = np.exp(logs) * single
+        curvatures = rates[count:] if curved else np.zeros(count)
+        return np.resize(rates[:count], steps), np.resize(curvatures, steps)
+
+    def objective(logs: np.ndarray) -> float:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            loss = np.log(spectral_loss(eigenvalues, *unpacked(logs)))
+        return float(np.nan_to_num(loss, nan=np.inf))
+
+    start = np.concatenate([np.linspace(0, 0 if tied else 1, count), np.full(curved * count, -2.0)])
+    found = minimize(objective, start, method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-9,
+        "maxiter": 2000})  # fmt: skip
+    rates, curvatures = unpacked(found.x)
+    return Schedule(rates, curvatures, spectral_loss(eigenvalues, rates, curvatures))

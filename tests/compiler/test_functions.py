@@ -179,11 +179,3 @@ def test_equal_functions_have_equal_keys():
 def test_known_functions_are_called_by_their_names(name, evaluate, label):
     made = Function.of_operation(name, evaluate, [IDENTITY, Function.affine(0.0, 0.0)])
     assert made.name == label
-
-
-@pytest.mark.parametrize(
-    ("evaluate", "large"),
-    [(np.tanh, False), (lambda x: 10.0 * x, False), (lambda x: 1.0 / (np.sqrt(x) + 1e-8), True)],
-)
-def test_large_functions_make_large_numbers_of_small_ones(evaluate, large):
-    assert Function(evaluate, None).is_large is large

@@ -8,13 +8,10 @@ A piecewise-linear function is its knots `t_1 < ... < t_k`, a slope and an inter
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 Numbers = np.ndarray | np.floating
-_SMALL = np.concatenate([-np.logspace(0, -15, 16), [0.0], np.logspace(-15, 0, 16)])
-_LARGE = 100.0
 
 
 @dataclass(frozen=True)
@@ -251,13 +248,6 @@ class Function:
     name: str = ""
     key: Hashable = None
     coefficients: tuple[float, ...] | None = None
-
-    @cached_property
-    def is_large(self) -> bool:
-        """Whether it makes large numbers of small ones, as `1 / (sqrt(x) + 1e-8)` does."""
-        with np.errstate(all="ignore"):
-            values = np.abs(np.asarray(self.evaluate(_SMALL), float))
-        return bool(np.max(values[np.isfinite(values)], initial=0.0) > _LARGE)
 
     @staticmethod
     def affine(slope: float, intercept: float = 0.0) -> "Function":

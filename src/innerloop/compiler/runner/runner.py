@@ -77,7 +77,7 @@ class Runner:
         read = nothing, touching(self._unembed, np.ones(p, bool)), nothing
         end = start + step * steps
         loop = layers[start : start + step] if steps else []
-        self._plan: Plan = plan(layers[:start], loop, layers[end:], begin, read)
+        self._plan: Plan = plan(layers[:start], loop, layers[end:], begin, read, str(embed.dtype))
         self.predictions = jax.jit(self._predictions)
         self.iterates = jax.jit(self._iterates)
 

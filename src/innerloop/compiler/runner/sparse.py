@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from innerloop.compiler.assemble import Ramps
+from innerloop.compiler.entries import entries_of
 from innerloop.compiler.forms import Matrix, dims, matrix
 from innerloop.kernels import Kernel
 from innerloop.models import MLP, Attention, Block
@@ -153,35 +154,24 @@ def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
 def _neurons(mlp: MLP) -> list[SparseNeurons]:
     """By layer; in a ReLU MLP the gate is what is rectified, and the value is one."""
     made = []
-    shift, out = np.asarray(mlp.b_out), np.asarray(mlp.W_out)
+    gated = mlp.W_gate is not None and mlp.b_gate is not None
+    first, out = entries_of(mlp.W_in), entries_of(mlp.W_out)
+    gates = entries_of(mlp.W_gate) if mlp.W_gate is not None else first
+    shift, bias = np.asarray(mlp.b_out), np.asarray(mlp.b_in)
+    gate_bias = np.asarray(mlp.b_gate) if mlp.b_gate is not None else bias
     for layer in range(len(shift)):
-        first, first_bias = _sparse(np.asarray(mlp.W_in)[layer]), np.asarray(mlp.b_in)[layer]
-        if mlp.W_gate is not None and mlp.b_gate is not None:
-            gate, gate_bias = _sparse(np.asarray(mlp.W_gate)[layer]), np.asarray(mlp.b_gate)[layer]
-            value, value_bias = first, first_bias
-        else:
-            gate, gate_bias = first, first_bias
-            value, value_bias = matrix(first.shape), np.ones_like(first_bias)
         neurons = SparseNeurons(
-            gate,
-            gate_bias,
-            value,
-            value_bias,
-            np.ones(len(gate_bias), bool),
-            matrix(_sparse(out[layer])),
+            gates[layer],
+            gate_bias[layer],
+            first[layer] if gated else matrix(dims(first[layer])),
+            bias[layer] if gated else np.ones_like(bias[layer]),
+            np.ones(bias.shape[1], bool),
+            out[layer],
             shift[layer],
         )
         used = np.flatnonzero(np.diff(sp.csc_array(neurons.out).indptr))
         made.append(_joined(neurons.chosen(used)))
     return made
-
-
-def _sparse(dense: np.ndarray) -> Matrix:
-    """A matrix most of whose rows or columns are padding, without a look at all its zeros."""
-    bits = dense.view(f"i{dense.dtype.itemsize}")
-    rows, columns = np.flatnonzero(bits.any(axis=1)), np.flatnonzero(bits.any(axis=0))
-    small = sp.coo_array(dense[np.ix_(rows, columns)])
-    return matrix((small.data, (rows[small.row], columns[small.col])), dense.shape)
 
 
 def _joined(neurons: SparseNeurons) -> SparseNeurons:

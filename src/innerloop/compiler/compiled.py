@@ -79,6 +79,10 @@ class RunReport:
 class Compiled(eqx.Module):
     """A learner as a transformer.
 
+    A model is a function and a PyTree. `jax.jit(model)` and `jax.vmap(model)` take its weights as
+    constants and skip its zeros; `eqx.filter_jit(model)` takes them as arguments, and multiplies by
+    every weight. Two models are equal if they are one object; `eqx.tree_equal` compares weights.
+
     Attributes:
         transformer: The weights; the same class as every other model.
         embed: `W_E`, from `[x; y; 1]` to the residual stream.
@@ -149,6 +153,12 @@ class Compiled(eqx.Module):
     def anatomy(self) -> Anatomy:
         """What every head and every group of neurons computes, reads and writes."""
         return self.parts
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __call__(self, prompt: Prompt, *, dense: bool = False) -> Float[Array | np.ndarray, "m p"]:
         """The predictions at the queries after the last step.

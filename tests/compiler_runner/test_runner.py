@@ -12,6 +12,7 @@ import optax
 import pytest
 
 import innerloop as il
+from innerloop.compiler.emulation import Softmax
 from innerloop.compiler.runner.runner import _RUNNERS as RUNNERS
 from innerloop.compiler.runner.sparse import UNDERSTOOD, not_understood
 from tests.compiler.cases import NETWORKS, OPTIMIZERS, apply_mlp, learner_of, prompt_of
@@ -111,6 +112,30 @@ def test_kernels_without_meaning(kernel, rng):
     learner = il.algorithms.functional_gradient_descent(0.5, kernel=il.Kernel(kernel, 0.7))
     model = il.compile(learner, steps=2, like=prompt)
     assert_runs_alike(scrambled(model, rng, density=0.5, scale=0.3), prompt, 1e-11)
+
+
+ATTENTIONS = [
+    (Softmax(), "mlp-1", 7),
+    pytest.param("relu", "mlp-2", 7, marks=pytest.mark.slow),
+    pytest.param(Softmax(beta=1e-3), "mlp-2", 1, marks=pytest.mark.slow),
+    pytest.param(Softmax(order=4), "mlp-2", 64, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("attention", "network", "n"), ATTENTIONS, ids=str)
+def test_other_kinds_of_attention(attention, network, n, rng):
+    """Softmax weights are multiplied by `e^c / 2 b`, and their rounding with them."""
+    prompt = prompt_of(rng, n=n)
+    learner, _ = learner_of(network, "sgd", rng)
+    model = il.compile(learner, steps=2, like=prompt, attention=attention)
+    assert_runs_alike(model, prompt, 1e-10)
+
+
+def test_a_sink_without_meaning(rng):
+    prompt = prompt_of(rng, n=7, m=3)
+    learner, _ = learner_of("mlp-1", "sgd", rng)
+    model = il.compile(learner, steps=1, like=prompt, attention="softmax")
+    assert_runs_alike(scrambled(model, rng, density=0.2, scale=0.3), prompt, 1e-11)
 
 
 @pytest.mark.parametrize("activation", ["relu", "reglu"])

@@ -215,7 +215,9 @@ class Compiled(eqx.Module):
 
     def _runner(self) -> Runner | None:
         sections = self.sections
-        return runner_of(self, *self._weights, sections.init, sections.step, sections.steps)
+        transformer, embed, registers, unembed, ramps = self._weights
+        weights = transformer, embed, registers, self.sink, unembed, ramps
+        return runner_of(self, *weights, sections.init, sections.step, sections.steps)
 
     def _in_precision(self, function, prompt: Prompt):
         cast = jax.tree.map(lambda leaf: _as_dtype(leaf, self.dtype), prompt)

@@ -25,7 +25,7 @@ from innerloop.compiler.runner.known import (
 )
 from innerloop.compiler.runner.piecewise import Curved, curved
 from innerloop.compiler.runner.sparse import SparseLayer, SparseRamps
-from innerloop.tokens import REGISTER_ROLE
+from innerloop.tokens import REGISTER_ROLE, SINK_ROLE
 
 Needs = tuple[Flags, ...]
 
@@ -136,7 +136,7 @@ def _planned(
     for index, layer in enumerate(layers):
         between, middle, end = known.between[index], needs[2 * index + 1], needs[2 * index + 2]
         ramps = tuple(
-            _observable(layer.ramps[int(role == REGISTER_ROLE)], stream, there)
+            _observable(_watched(layer, role), stream, there)
             for role, (stream, there) in enumerate(zip(between, middle, strict=True))
         )
         made.append(
@@ -190,6 +190,14 @@ def _before_heads(layer: SparseLayer, stream: Stream, after: Needs) -> Needs:
                 before[source] |= touching(head.key, link.keys)
                 before[source] |= touching(head.value, link.values & wanted)
     return tuple(rows & known.varying for rows, known in zip(before, stream, strict=True))
+
+
+def _watched(layer: SparseLayer, role: int) -> SparseRamps:
+    """The ramps of a group of tokens; a sink has none."""
+    data, registers = layer.ramps
+    if role == SINK_ROLE:
+        return data.chosen(np.zeros(0, int))
+    return registers if role == REGISTER_ROLE else data
 
 
 def _observable(ramps: SparseRamps, known: Known, there: Flags) -> SparseRamps:

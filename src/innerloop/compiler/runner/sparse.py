@@ -20,7 +20,6 @@ from innerloop.compiler.entries import entries_of
 from innerloop.compiler.forms import Matrix, dims, matrix
 from innerloop.kernels import Kernel
 from innerloop.models import MLP, Attention, Block, Transformer
-from innerloop.tokens import SINK_ROLE
 
 UNDERSTOOD: dict[type, set[str]] = {
     Attention: {"W_Q", "W_K", "W_V", "W_O", "averages", "readers", "sources", "kernel"},
@@ -108,22 +107,21 @@ def not_understood() -> set[str]:
 
 def is_understood(blocks: Block) -> bool:
     """Whether a bank has no part that is unknown here."""
-    known = not not_understood()
-    known &= not any(np.asarray(heads.sources)[..., SINK_ROLE].any() for heads in blocks.attention)
     plain = blocks.mlp is not None and blocks.mlp.activation in ("relu", "reglu")
-    return known and plain and blocks.norms is None
+    return not not_understood() and plain and blocks.norms is None
 
 
-def sparse_layers(blocks: Block, ramps: Ramps) -> list[SparseLayer]:
+def sparse_layers(blocks: Block, ramps: Ramps, roles: int) -> list[SparseLayer]:
     """The layers of a bank, one by one.
 
     Args:
         blocks: A bank without LayerNorms, of ReLU or ReGLU neurons; numpy or concrete JAX arrays.
         ramps: The ramps of each layer.
+        roles: How many kinds of tokens there are, the sink being the last.
     """
     assert blocks.mlp is not None
     neurons = _neurons(blocks.mlp)
-    heads = [_heads(attention, len(neurons)) for attention in blocks.attention]
+    heads = [_heads(attention, len(neurons), roles) for attention in blocks.attention]
     return [
         SparseLayer(
             tuple(head for bank in heads for head in bank[layer]),
@@ -145,7 +143,7 @@ def patterns(layer: SparseLayer) -> int:
     return np.unique(np.stack(used), axis=1).shape[1]
 
 
-def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
+def _heads(attention: Attention, layers: int, roles: int) -> list[list[SparseHead]]:
     """By layer, the heads that write something."""
     weights = [np.asarray(w) for w in (attention.W_Q, attention.W_K, attention.W_V, attention.W_O)]
     averages, readers, sources = (
@@ -157,8 +155,8 @@ def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
         for h in range(averages.shape[1]):
             query, key, value, out = (matrix(w[layer, h]) for w in weights)
             if value.nnz and out.nnz:
-                reading = tuple(int(role) for role in np.flatnonzero(readers[layer, h, :SINK_ROLE]))
-                read = tuple(int(role) for role in np.flatnonzero(sources[layer, h]))
+                reading = tuple(int(role) for role in np.flatnonzero(readers[layer, h, :roles]))
+                read = tuple(int(role) for role in np.flatnonzero(sources[layer, h, :roles]))
                 mean = bool(averages[layer, h])
                 row.append(
                     SparseHead(attention.kernel, query, key, value, out, mean, reading, read)

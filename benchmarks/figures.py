@@ -17,6 +17,8 @@ import numpy as np
 
 import innerloop as il
 from benchmarks.contenders import compared, compiled, direct, seconds
+from benchmarks.passes import STEPS
+from benchmarks.passes import rows as rows_of_passes
 from benchmarks.problems import digits, kernel_learner, learner
 from innerloop.compiler import Compiled
 
@@ -38,10 +40,12 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     )
 
 
-def built(rule: il.Learner, steps: int, prompt: il.Prompt) -> tuple[Compiled, float, float]:
+def built(
+    rule: il.Learner, steps: int, prompt: il.Prompt, attention: str = "linear"
+) -> tuple[Compiled, float, float]:
     """A model, how long it took to compile, and how long to its first prediction after that."""
     start = time.perf_counter()
-    model = il.compile(rule, steps=steps, like=prompt)
+    model = il.compile(rule, steps=steps, like=prompt, attention=attention)
     compiling = time.perf_counter() - start
     return model, compiling, seconds(compiled(model, prompt))
 
@@ -50,14 +54,21 @@ def demo() -> str:
     """The digits demo under several learners."""
     prompt, sizes = digits(), (64, 32, 10)
     cases = {
-        "64-32-10, momentum, 100 steps": (learner(sizes), 100, True),
-        "64-32-10, Adam, 20 steps": (learner(sizes, "Adam"), 20, False),
-        "64-64-64-64-64-64-10, SGD, 20 steps": (learner((64, *[64] * 5, 10), "SGD"), 20, False),
-        "functional gradient descent, RBF, 20 steps": (kernel_learner(), 20, True),
+        "64-32-10, SGD, 100 steps": (learner(sizes, "SGD"), 100, "linear", True),
+        "64-32-10, momentum, 100 steps": (learner(sizes), 100, "linear", True),
+        "64-32-10, Adam, 20 steps": (learner(sizes, "Adam"), 20, "linear", False),
+        "64-32-10, SGD, 20 steps, softmax": (learner(sizes, "SGD"), 20, "softmax", True),
+        "64-64-64-64-64-64-10, SGD, 20 steps": (
+            learner((64, *[64] * 5, 10), "SGD"),
+            20,
+            "linear",
+            False,
+        ),
+        "functional gradient descent, RBF, 20 steps": (kernel_learner(), 20, "linear", True),
     }
     rows = []
-    for name, (rule, steps, is_small) in cases.items():
-        model, compiling, first = built(rule, steps, prompt)
+    for name, (rule, steps, attention, is_small) in cases.items():
+        model, compiling, first = built(rule, steps, prompt, attention)
         contenders = {
             "run": direct(rule, prompt, steps),
             "model": compiled(model, prompt),
@@ -155,7 +166,12 @@ def main() -> None:
         f"{os.cpu_count()} cores ({platform.machine()}), median of {ROUNDS} interleaved rounds; "
         "the ratio is to `il.run` on the same prompt in the same round."
     )
-    parts = [machine, demo(), examples(), sizes()]
+    passes_text = (
+        "What each pass is worth: layers of a step, width, and heads and neurons that are not "
+        "padding. Models without a pass are compiled with its function replaced by one that does "
+        f"nothing (`benchmarks/passes.py`), and predict the same; {STEPS} steps."
+    )
+    parts = [machine, demo(), examples(), sizes(), passes_text, table(*rows_of_passes())]
     text = README.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)

@@ -16,7 +16,9 @@ def _python(*words: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
 
 
-@pytest.mark.parametrize("words", ["--help", "demo --help", "learn --help", "show --help"])
+@pytest.mark.parametrize(
+    "words", ["--help", "demo --help", "learn --help", "show --help", "reproduce --help"]
+)
 def test_help_imports_nothing_heavy(words):
     code = (
         "import sys\nfrom innerloop.cli import main\n"
@@ -38,11 +40,11 @@ def test_help_answers_in_less_than_three_tenths_of_a_second():
     assert min(took) < 0.3, took
 
 
-def test_the_help_names_the_three_commands(capsys):
+def test_the_help_names_the_commands(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(command in out for command in ("demo", "learn", "show"))
+    assert all(command in out for command in ("demo", "learn", "reproduce", "show"))
 
 
 def test_the_version(capsys):

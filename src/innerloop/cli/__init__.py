@@ -1,3 +1,3 @@
-"""The command line: `innerloop demo`, `innerloop learn`, `innerloop show`."""
+"""The command line: `innerloop demo`, `learn`, `reproduce` and `show`."""
 
 from innerloop.cli.entry import main as main

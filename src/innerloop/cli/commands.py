@@ -1,4 +1,4 @@
-"""The three commands and their options; what a field's docstring says is what `--help` prints."""
+"""The commands and their options; what a field's docstring says is what `--help` prints."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,3 +68,25 @@ class Show:
 
     model: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="MODEL")]
     """A directory written by `innerloop learn`, `innerloop demo` or `il.save`."""
+
+
+@dataclass(frozen=True)
+class Reproduce:
+    """Compute what the papers of the field claim: paper said, we got, verdict.
+
+    Claims run in parallel. Each result is stored as soon as it is there; a run that was stopped,
+    however it was, goes on where it stood. Writes a page a paper, and index.html.
+    """
+
+    paper: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="PAPER")]] = ()
+    """Papers by first author and year, such as vonoswald2022; all of them when none is given."""
+    claim: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="ID")] = ()
+    """Only the claim of this name; may be given more than once."""
+    scale: Literal["smoke", "small", "paper"] = "small"
+    """smoke: seconds, small: minutes on a laptop, paper: what the paper spent."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("innerloop-reproduce")
+    """Where results and pages are written, and looked for."""
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1
+    """How many processes; -1 is one for each core."""
+    list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """List all claims, those that are not built yet included, and compute nothing."""

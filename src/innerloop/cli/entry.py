@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from innerloop.cli.commands import Demo, Learn, Show
+from innerloop.cli.commands import Demo, Learn, Reproduce, Show
 from innerloop.cli.errors import UserError
 
 DESCRIPTION = "How does a transformer learn inside its forward pass?"
@@ -29,7 +29,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"innerloop {version('innerloop')}\n")
         return 0
-    command = tyro.cli(Demo | Learn | Show, prog="innerloop", description=DESCRIPTION, args=argv)
+    command = tyro.cli(
+        Demo | Learn | Reproduce | Show, prog="innerloop", description=DESCRIPTION, args=argv
+    )
     try:
         return _run(command)
     except UserError as error:
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(command: Demo | Learn | Show) -> int:
+def _run(command: Demo | Learn | Reproduce | Show) -> int:
     """Imports a command's code when it is chosen."""
     match command:
         case Demo():
@@ -51,6 +53,10 @@ def _run(command: Demo | Learn | Show) -> int:
             from innerloop.cli.learn import learn
 
             return learn(command)
+        case Reproduce():
+            from innerloop.cli.reproduce import reproduce
+
+            return reproduce(command)
         case Show():
             from innerloop.cli.show import show
 

@@ -7,11 +7,12 @@ class UserError(Exception):
     """A mistake in what the user gave: the message says what was given, needed, and what to do."""
 
 
-def require_extra(*modules: str) -> None:
-    """Refuses to start when a module that comes with the extra `demo` is not installed.
+def require_extra(*modules: str, extra: str = "demo") -> None:
+    """Refuses to start when a module that comes with an extra is not installed.
 
     Args:
         *modules: Top-level module names, such as `matplotlib`.
+        extra: The extra of this package that brings them.
 
     Raises:
         UserError: If one of them is missing; it says what to install.
@@ -26,5 +27,5 @@ run: pip install 'innerloop[demo]'
     if missing:
         raise UserError(
             f"this command needs {' and '.join(missing)}, which is not installed; "
-            "run: pip install 'innerloop[demo]'"
+            f"run: pip install 'innerloop[{extra}]'"
         )

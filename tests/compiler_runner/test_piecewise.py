@@ -139,6 +139,15 @@ def test_coefficients_beyond_the_precision_make_no_curve(rng):
     assert not curved(large, stream(), "float32").curves
 
 
+@pytest.mark.parametrize("wrong", [np.inf, np.nan])
+def test_numbers_that_are_not_finite_are_left_to_the_neurons(wrong, rng):
+    neurons = bundle(rng)
+    value_bias = neurons.value_bias.copy()
+    value_bias[3] = wrong
+    found = curved(neurons._replace(value_bias=value_bias), stream(), "float64")
+    assert len(found.curves) == 2 and len(found.others.rectified) == 1
+
+
 def test_nothing_cancels(rng):
     """Over ten decades, where the neurons added up one by one lose digits, none is lost here."""
     function = Function(lambda v: 1.0 / (np.sqrt(v) + 1e-6), None)

@@ -19,7 +19,7 @@ import numpy as np
 import scipy.sparse as sp
 from jaxtyping import Array, Float, Int
 
-from innerloop.compiler.forms import Matrix, dims, matrix
+from innerloop.compiler.forms import Matrix, dims, matrix, selection
 from innerloop.compiler.runner.known import Known
 from innerloop.compiler.runner.sparse import SparseNeurons
 from innerloop.compiler.runner.stack import Stack
@@ -110,6 +110,7 @@ def curved(neurons: SparseNeurons, known: Known, dtype: str) -> Curved:
     return Curved(tuple(curves), neurons.chosen(np.flatnonzero(others)))
 
 
+@np.errstate(all="ignore")
 def _scalars(neurons: SparseNeurons, known: Known) -> _Scalars:
     """The neurons of every scalar that enough of them bend."""
     gate, opens = _split(neurons.gate, neurons.gate_bias, known)
@@ -126,15 +127,15 @@ def _scalars(neurons: SparseNeurons, known: Known) -> _Scalars:
         fits.append(fit)
         scales.append(scale)
     s, r, w = scales
-    fit = np.all(fits, axis=0)
+    numbers = np.stack([s, opens[here, 0], r, rises[here, 0], w], axis=1)
+    knots = -numbers[:, 1] / numbers[:, 0]
+    fit = np.all(fits, axis=0) & np.isfinite(np.column_stack([numbers, knots])).all(axis=1)
     counts = np.bincount(first[fit], minlength=len(here))
     kept = np.flatnonzero(fit & (counts[first] >= _FEWEST))
-    numbers = np.stack([s, opens[here, 0], r, rises[here, 0], w], axis=1)[kept]
-    order = np.lexsort((-numbers[:, 1] / numbers[:, 0], first[kept]))
-    kept, numbers = kept[order], numbers[order]
+    kept = kept[np.lexsort((knots[kept], first[kept]))]
     leaders, starts = np.unique(first[kept], return_index=True)
     return _Scalars(
-        here[kept], starts, numbers, matrix(gate[leaders]), matrix(matrix(out[leaders]).T)
+        here[kept], starts, numbers[kept], matrix(gate[leaders]), matrix(matrix(out[leaders]).T)
     )
 
 
@@ -170,7 +171,8 @@ def _multiples(rows: Matrix, models: Matrix) -> tuple[np.ndarray, np.ndarray]:
     """By which factor each row is a multiple of its model, and whether it is one to rounding."""
     starts = models.indptr[:-1]
     lead = models.indices[starts]
-    scale = np.asarray(rows[np.arange(len(lead)), lead]).ravel() / models.data[starts]
+    there = np.asarray(rows.multiply(selection(lead, dims(rows)[1])).sum(axis=1)).ravel()
+    scale = there / models.data[starts]
     scaled = _with_data(models, models.data * np.repeat(scale, np.diff(models.indptr)))
     gap = abs(rows - scaled)
     allowed = _ULPS * np.finfo(np.float64).eps * abs(rows)

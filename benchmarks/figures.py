@@ -55,10 +55,10 @@ def demo() -> str:
     """The digits demo under several learners."""
     prompt, sizes = digits(), (64, 32, 10)
     cases = {
-        "64-32-10, SGD, 100 steps": (learner(sizes, "SGD"), 100, "linear", True),
+        "64-32-10, SGD, 100 steps": (learner(sizes, "SGD"), 100, "linear", False),
         "64-32-10, momentum, 100 steps": (learner(sizes), 100, "linear", True),
         "64-32-10, Adam, 20 steps": (learner(sizes, "Adam"), 20, "linear", False),
-        "64-32-10, SGD, 20 steps, softmax": (learner(sizes, "SGD"), 20, "softmax", True),
+        "64-32-10, SGD, 20 steps, softmax": (learner(sizes, "SGD"), 20, "softmax", False),
         "64-64-64-64-64-64-10, SGD, 20 steps": (
             learner((64, *[64] * 5, 10), "SGD"),
             20,

@@ -169,7 +169,7 @@ class Flags:
 
     def constant(self, tokens: Tokens, values: Iterable[float] | np.ndarray) -> Form:
         """The vector `values` in every data token, or in every register token."""
-        column = matrix([[float(v)] for v in values])
+        column = matrix(np.fromiter(values, float)[:, None])
         if tokens == "data":
             return Form("data", dims(column)[0], {self.one: column} if column.nnz else {})
         rows = matrix(column @ matrix([[1.0] * self.registers]))

@@ -34,8 +34,6 @@ WEIGHTS, CONFIG, CERTIFICATE, CARD = (
     "README.md",
 )
 _FORMAT, _VERSION = "innerloop", 2
-_READABLE = (1, 2)
-"""Format 1 is format 2 without packed banks."""
 _SUMMARY = ("d", "p", "steps", "depth", "width", "dtype")
 
 
@@ -207,11 +205,10 @@ def _check_format(config: dict, path: Path) -> None:
             f"{path} describes a model of type {config.get('model_type')!r}, not {_FORMAT!r}: "
             "il.save did not write it."
         )
-    if config.get("format_version") not in _READABLE:
-        readable = " and ".join(map(str, _READABLE))
+    if config.get("format_version") != _VERSION:
         raise ValueError(
             f"{path} is in format {config.get('format_version')!r}, and this version reads "
-            f"{readable}. Install innerloop {config.get('library_version')}, which wrote it, or "
+            f"{_VERSION}. Install innerloop {config.get('library_version')}, which wrote it, or "
             "compile again."
         )
 

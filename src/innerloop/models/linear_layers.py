@@ -76,7 +76,7 @@ def _step(
 ):
     """What a layer adds to tokens, as a function of them; in the cheaper association."""
     n, r = context.shape
-    if cheaper_order(n, r, r) == "keys_first" or n + 1 >= r:
+    if cheaper_order(n, r, r) == "keys_first":
         gram = context.T @ context
         update = jnp.einsum("hrs,st,htu->ru", queries_keys, gram, values_outputs)
         return lambda tokens: tokens @ update

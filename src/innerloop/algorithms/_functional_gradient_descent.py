@@ -10,13 +10,16 @@ Reference: Cheng, Chen and Sra (2024), arXiv:2312.06528, Proposition 1.
 """
 
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from innerloop.collectives import attend
 from innerloop.kernels import Kernel
 from innerloop.learners import Learner
 
 
-def functional_gradient_descent(learning_rate: float, *, kernel: str | Kernel) -> Learner:
+def functional_gradient_descent(
+    learning_rate: float | Float[Array, ""], *, kernel: str | Kernel
+) -> Learner:
     r"""Functional gradient descent from zero, with any kernel that attention has.
 
     With the linear kernel it is gradient descent on a linear model, seen from the tokens.

@@ -27,8 +27,8 @@ class Transformed(NamedTuple):
 
 
 def gd_plus_plus(
-    learning_rate: float,
-    curvature: float,
+    learning_rate: float | Float[Array, ""],
+    curvature: float | Float[Array, ""],
     *,
     weights: Float[Array | np.ndarray, "p d"] | None = None,
 ) -> Learner:

@@ -14,7 +14,9 @@ from innerloop.learners import Learner
 
 
 def gradient_descent(
-    learning_rate: float, *, weights: Float[Array | np.ndarray, "p d"] | None = None
+    learning_rate: float | Float[Array, ""],
+    *,
+    weights: Float[Array | np.ndarray, "p d"] | None = None,
 ) -> Learner:
     r"""Full-batch gradient descent on `L(W) = 1/(2n) sum_i |W x_i - y_i|^2`.
 

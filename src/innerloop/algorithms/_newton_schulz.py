@@ -9,11 +9,14 @@ Axes: `n` context examples, `d` covariates, `p` targets.
 Reference: Fu et al. (2024), arXiv:2310.17086, Theorem 5.1.
 """
 
+from jaxtyping import Array, Float
+
 from innerloop.collectives import attend
 from innerloop.learners import Learner
+from innerloop.precision import is_traced
 
 
-def newton_schulz(scale: float) -> Learner:
+def newton_schulz(scale: float | Float[Array, ""]) -> Learner:
     r"""Least squares by iterative Newton; `I - M_k S = (I - alpha S^2)^(2^k)`.
 
     Converges to the least-squares solution of smallest norm, quadratically once it is near.
@@ -40,7 +43,7 @@ def newton_schulz(scale: float) -> Learner:
         Linear Regression (NeurIPS 2024), Theorem 5.1; Schulz, Iterative Berechnung der reziproken
         Matrix (1933).
     """
-    if not scale > 0:
+    if not is_traced(scale) and not scale > 0:
         raise ValueError(f"the scale of the first inverse must be positive; got {scale}.")
 
     def init(x, y):

@@ -1,3 +1,3 @@
-"""The command line: `innerloop demo`, `innerloop learn`, `innerloop show`, `innerloop train`."""
+"""The command line: `innerloop demo`, `learn`, `reproduce`, `show` and `train`."""
 
 from innerloop.cli.entry import main as main

@@ -71,6 +71,28 @@ class Show:
 
 
 @dataclass(frozen=True)
+class Reproduce:
+    """Compute what the papers of the field claim: paper said, we got, verdict.
+
+    Claims run in parallel. Each result is stored as soon as it is there; a run that was stopped,
+    however it was, goes on where it stood. Writes a page a paper, and index.html.
+    """
+
+    paper: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="PAPER")]] = ()
+    """Papers by first author and year, such as vonoswald2022; all of them when none is given."""
+    claim: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="ID")] = ()
+    """Only the claim of this name; may be given more than once."""
+    scale: Literal["smoke", "small", "paper"] = "small"
+    """smoke: seconds, small: minutes on a laptop, paper: what the paper spent."""
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("innerloop-reproduce")
+    """Where results and pages are written, and looked for."""
+    jobs: Annotated[int, tyro.conf.arg(metavar="N")] = -1
+    """How many processes; -1 is one for each core."""
+    list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """List all claims, those that are not built yet included, and compute nothing."""
+
+
+@dataclass(frozen=True)
 class Train:
     """Train transformers to learn in context, from many seeds at once.
 

@@ -12,7 +12,7 @@ def require_extra(*modules: str, extra: str = "demo") -> None:
 
     Args:
         *modules: Top-level module names, such as `matplotlib`.
-        extra: The extra that they come with.
+        extra: The extra of this package that brings them.
 
     Raises:
         UserError: If one of them is missing; it says what to install.

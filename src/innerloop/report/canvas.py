@@ -31,6 +31,29 @@ def svg(draw: Callable, *, size: tuple[float, float], title: str) -> str:
     Raises:
         ModuleNotFoundError: If matplotlib is not installed; it says what to install.
     """
+    text = drawn(draw, size=size, form="svg", metadata={"Date": None}).decode()
+    body = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    body = body[body.index("<svg") :].replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
+    opening, rest = body.split(">", 1)
+    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
+    return f'{opening} role="img"><title>{escape(title)}</title>{rest}'
+
+
+def drawn(draw: Callable, *, size: tuple[float, float], form: str, **options) -> bytes:
+    """Draws a figure in the house style into a file's contents.
+
+    Args:
+        draw: Fills an empty `matplotlib.figure.Figure`.
+        size: Width and height in inches.
+        form: A format of matplotlib's, such as `png`.
+        **options: Of `matplotlib.figure.Figure.savefig`, such as `dpi`.
+
+    Returns:
+        The contents of the file.
+
+    Raises:
+        ModuleNotFoundError: If matplotlib is not installed; it says what to install.
+    """
     try:
         import matplotlib.style  # noqa: PLC0415 (an extra: the rest of the report works without)
         from matplotlib.figure import Figure  # noqa: PLC0415 (the same)
@@ -41,13 +64,9 @@ def svg(draw: Callable, *, size: tuple[float, float], title: str) -> str:
     with matplotlib.style.context(STYLE):
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    body = re.sub(r"<metadata>.*?</metadata>", "", text.getvalue(), flags=re.DOTALL)
-    body = body[body.index("<svg") :].replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
-    opening, rest = body.split(">", 1)
-    opening = re.sub(r' (width|height)="[^"]*"', "", opening)
-    return f'{opening} role="img"><title>{escape(title)}</title>{rest}'
+        contents = io.BytesIO()
+        figure.savefig(contents, format=form, **options)
+    return contents.getvalue()
 
 
 def ramp(count: int) -> list[str]:

@@ -1,0 +1,40 @@
+"""Von Oswald et al. (2022): transformers learn in-context by gradient descent."""
+
+from innerloop.papers.claims import Paper
+from innerloop.papers.vonoswald2022.copying import COPYING
+from innerloop.papers.vonoswald2022.features import FEATURES
+from innerloop.papers.vonoswald2022.gd_plus_plus import GD_PLUS_PLUS
+from innerloop.papers.vonoswald2022.interpolation import INTERPOLATION
+from innerloop.papers.vonoswald2022.layers import LAYERS
+from innerloop.papers.vonoswald2022.shifts import SHIFTS
+from innerloop.papers.vonoswald2022.softmax_pair import SOFTMAX_PAIR
+from innerloop.papers.vonoswald2022.spectrum import SPECTRUM
+from innerloop.papers.vonoswald2022.step_sizes import STEP_SIZES
+from innerloop.papers.vonoswald2022.trained import TRAINED
+
+VON_OSWALD_2022 = Paper(
+    key="vonoswald2022",
+    title="Transformers Learn In-Context by Gradient Descent",
+    authors="von Oswald, Niklasson, Randazzo, Sacramento, Mordvintsev, Zhmoginov, Vladymyrov",
+    link="https://arxiv.org/abs/2212.07677",
+    summary="A layer of linear self-attention can take one step of gradient descent on the "
+    "examples in its context, and layers trained on linear regression become that step; deeper "
+    "ones also transform the covariates, which the paper calls GD++.",
+    found="Every construction holds, several with corrections: the shift of Proposition 3, the "
+    "temperature of softmax copying, W_0 under GD++, equal denominators of two softmax heads, the "
+    "mask beyond one layer, the factor of Equation 13. The figures were drawn for covariates from "
+    "U(-1/2, 1/2), not for the printed U(-1, 1). The curvatures that the paper's layers learnt "
+    "are those of least loss, which the spectrum of the context gives without training.",
+    claims=(
+        *LAYERS,
+        *FEATURES,
+        *COPYING,
+        *STEP_SIZES,
+        *SHIFTS,
+        *INTERPOLATION,
+        *SOFTMAX_PAIR,
+        *GD_PLUS_PLUS,
+        *SPECTRUM,
+        *TRAINED,
+    ),
+)

@@ -70,13 +70,13 @@ def test_the_least_population_loss_is_the_known_optimum(n):
     """`N / (N + d - 2 + kurtosis)`: the one-layer optimum for independent coordinates."""
     task, d = tasks.von_oswald(n=n), 10
     ratio = n / (n + d - 2 + 1.8)
-    weights = np.diag([1.0] * d + [0.0])[None, None], np.diag([0.0] * d + [1.0])[None, None]
+    weights = np.diag([1.0] * d + [0.0])[None, None], np.diag([0.0] * d + [-1.0])[None, None]
     model = models.SelfAttention()(d=d, p=1, key=jax.random.key(0))
     attention = model.stages[0].blocks.attention[0]
     best = eqx.tree_at(
         lambda a: (a.W_Q, a.W_K, a.W_V, a.W_O),
         attention,
-        tuple(map(jnp.asarray, (weights[0], weights[0], weights[1], weights[1] * 12 * ratio / n))),
+        tuple(map(jnp.asarray, (weights[0], weights[0], weights[1], -weights[1] * 12 * ratio / n))),
     )
     model = eqx.tree_at(lambda m: m.stages[0].blocks.attention[0], model, best)
     loss = training.population_loss(model, task)

@@ -52,7 +52,7 @@ class TeacherPool(LinearRegression):
         return self.taught(member, key=prompt)
 
     def bayes(self, prompt: Prompt) -> Float[Array, "m p"]:
-        r"""The mean over teachers by their posterior weight (dMMSE).
+        """The mean over teachers by their posterior weight (dMMSE).
 
         softmax_k(-|y - X w_k|^2 / (2 noise^2)); without noise, the teacher that fits best
         """

@@ -34,7 +34,11 @@ ARCHITECTURES = {
     "gpt2": models.GPT2(depth=2, heads=2, width=8, positions=31),
 }
 HEAD = ("W_Q", "W_K", "W_V", "W_O")
-everyone = pytest.mark.parametrize("name", ARCHITECTURES)
+VARIANTS = ("two_heads", "tied", "relu", "exp", "embedded")
+everyone = pytest.mark.parametrize(
+    "name",
+    [pytest.param(k, marks=[pytest.mark.slow] * (k in VARIANTS)) for k in ARCHITECTURES],
+)
 
 
 def _prompt(rng, n=N, m=M):
@@ -172,7 +176,10 @@ def test_transformed_covariates_are_the_paper_s_matrix_form(rng):
     np.testing.assert_allclose(model(prompt)[0], -z[D:, -1], rtol=1e-9)
 
 
-@pytest.mark.parametrize("kernel", ["linear", "relu", "exp", "softmax"])
+@pytest.mark.parametrize(
+    "kernel",
+    ["exp", "softmax", *(pytest.param(k, marks=pytest.mark.slow) for k in ("linear", "relu"))],
+)
 def test_kernel_heads_take_functional_gradient_steps(kernel, rng):
     """With `A = 0`, `B = C = I` and `r = -rate`: the construction of Cheng et al."""
     prompt, rate, depth = _prompt(rng), 0.05, 3

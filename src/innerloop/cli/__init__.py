@@ -1,3 +1,3 @@
-"""The command line: `innerloop demo`, `learn`, `reproduce` and `show`."""
+"""The command line: `innerloop demo`, `learn`, `reproduce`, `show` and `train`."""
 
 from innerloop.cli.entry import main as main

@@ -90,3 +90,24 @@ class Reproduce:
     """How many processes; -1 is one for each core."""
     list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """List all claims, those that are not built yet included, and compute nothing."""
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train transformers to learn in context, from many seeds at once.
+
+    Give a preset (vonoswald-one-layer, ahn-three-layers, cheng-three-layers, garg-tiny, ...), a
+    configuration in JSON, or the folder of an earlier run. A run that was interrupted goes on from
+    its last checkpoint when the same command is given again.
+    """
+
+    config: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="PRESET|CONFIG.json")]
+    """A preset, a configuration, or the folder of a run."""
+    set: Annotated[
+        tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar="FIELD=VALUE")
+    ] = ()
+    """Change a field: --set task.n=20 --set training.optimizer.learning_rate=1e-3."""
+    seeds: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Train the seeds 0 to N - 1."""
+    out: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The run's folder; innerloop-train/NAME by default."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import tyro
 
-from innerloop.cli.commands import Demo, Learn, Reproduce, Show
+from innerloop.cli.commands import Demo, Learn, Reproduce, Show, Train
 from innerloop.cli.errors import UserError
 
 DESCRIPTION = "How does a transformer learn inside its forward pass?"
@@ -30,7 +30,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"innerloop {version('innerloop')}\n")
         return 0
     command = tyro.cli(
-        Demo | Learn | Reproduce | Show, prog="innerloop", description=DESCRIPTION, args=argv
+        Demo | Learn | Reproduce | Show | Train,
+        prog="innerloop",
+        description=DESCRIPTION,
+        args=argv,
     )
     try:
         return _run(command)
@@ -42,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(command: Demo | Learn | Reproduce | Show) -> int:
+def _run(command: Demo | Learn | Reproduce | Show | Train) -> int:
     """Imports a command's code when it is chosen."""
     match command:
         case Demo():
@@ -61,3 +64,7 @@ def _run(command: Demo | Learn | Reproduce | Show) -> int:
             from innerloop.cli.show import show
 
             return show(command)
+        case Train():
+            from innerloop.cli.train import train
+
+            return train(command)

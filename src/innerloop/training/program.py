@@ -1,0 +1,142 @@
+"""The compiled programs of training: a chunk of steps, and an evaluation, for all seeds at once.
+
+A chunk is one `lax.scan`; data are drawn inside it, so nothing crosses to the host between steps.
+Every draw is decided by the seed and the number of the step, so a run that was interrupted after a
+chunk continues as if it had not been. A seed whose loss or gradient is not finite keeps the weights
+it had.
+Axes: `seeds`, `steps` of a chunk.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
+
+from innerloop.prompts import Prompt
+from innerloop.tasks import AbstractTask, Sample
+from innerloop.training.config import TrainingConfig
+from innerloop.training.losses import expected_loss, prefix_loss, query_loss
+from innerloop.training.population import population_loss
+
+EVALUATED_AT_ONCE = 2048
+
+
+class State(NamedTuple):
+    """What a run carries from chunk to chunk, stacked over seeds.
+
+    Args:
+        weights: The trainable arrays of the models.
+        optimizer: The optimiser's state.
+        active: Which seeds go on.
+    """
+
+    weights: PyTree
+    optimizer: PyTree
+    active: Bool[Array, " seeds"]
+
+
+def trainable(leaf: object) -> bool:
+    """Whether a leaf of a model is trained: floating-point arrays are, numpy's too."""
+    if not isinstance(leaf, jax.Array | np.ndarray):
+        return False
+    return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
+
+
+def objective(
+    static: PyTree, task: AbstractTask, config: TrainingConfig, d: int
+) -> Callable[[PyTree, PRNGKeyArray], Float[Array, ""]]:
+    """The loss of a step, as a function of weights and a key."""
+
+    def loss(weights: PyTree, key: PRNGKeyArray) -> Float[Array, ""]:
+        model = eqx.combine(weights, static)
+        if config.loss == "population":
+            return population_loss(model, task)
+        keys = jax.random.split(key, config.batch)
+        samples = jax.vmap(lambda one: padded(task.sample(key=one), d))(keys)
+        return jax.vmap(lambda sample: sample_loss(config, model, sample, task))(samples).mean()
+
+    return loss
+
+
+def sample_loss(
+    config: TrainingConfig, model: Any, sample: Sample, task: AbstractTask
+) -> Float[Array, ""]:
+    """The loss that a configuration names, on one sample."""
+    match config.loss:
+        case "prefixes":
+            return prefix_loss(model, sample)
+        case "expected":
+            return expected_loss(model, sample, task)
+        case _:
+            return query_loss(model, sample)
+
+
+def padded(sample: Sample, d: int) -> Sample:
+    """A sample with zeros for the covariates beyond its own, `d` in all."""
+    prompt, missing = sample.prompt, d - sample.prompt.d
+    if missing == 0:
+        return sample
+    x, xq = (jnp.pad(a, ((0, 0), (0, missing))) for a in (prompt.x, prompt.xq))
+    return Sample(Prompt(x, prompt.y, xq), sample.yq)
+
+
+def chunk_program(
+    loss: Callable[[PyTree, PRNGKeyArray], Float[Array, ""]],
+    optimizer: optax.GradientTransformation,
+    length: int,
+) -> Callable[[State, Int[Array, ""], Int[Array, " seeds"]], tuple[State, Array, Array]]:
+    """A chunk of `length` steps: the state after it, the losses, and which steps were taken."""
+
+    def one_seed(weights, state, active, seed, first):
+        key = jax.random.fold_in(jax.random.key(seed), 1)
+
+        def step(carry, number):
+            weights, state, active = carry
+            value, gradient = jax.value_and_grad(loss)(weights, jax.random.fold_in(key, number))
+            updates, new_state = optimizer.update(gradient, state, weights)
+            taken = active & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
+            new = (optax.apply_updates(weights, updates), new_state)
+            kept = jax.tree.map(lambda a, b: jnp.where(taken, a, b), new, (weights, state))
+            return (*kept, taken), (value, taken)
+
+        return jax.lax.scan(step, (weights, state, active), first + jnp.arange(length))
+
+    all_seeds = jax.vmap(one_seed, in_axes=(0, 0, 0, 0, None))
+
+    def chunk(state: State, first: Int[Array, ""], seeds: Int[Array, " seeds"]):
+        carry, (losses, taken) = all_seeds(
+            state.weights, state.optimizer, state.active, seeds, first
+        )
+        return State(*carry), losses, taken
+
+    return jax.jit(chunk, donate_argnums=0)
+
+
+def evaluation_program(
+    static: PyTree, task: AbstractTask, config: TrainingConfig
+) -> Callable[[PyTree], Float[Array, " seeds"]]:
+    """The held-out loss of every seed; all see the same prompts."""
+
+    def evaluate(weights: PyTree, samples: Sample | None) -> Float[Array, ""]:
+        model = eqx.combine(weights, static)
+        if samples is None:
+            return population_loss(model, task)
+        at_once = min(EVALUATED_AT_ONCE, config.evaluation_prompts)
+        return jax.lax.map(
+            lambda sample: sample_loss(config, model, sample, task), samples, batch_size=at_once
+        ).mean()
+
+    program = jax.jit(jax.vmap(evaluate, in_axes=(0, None)))
+    samples = None if config.loss == "population" else held_out(task, config)
+    return lambda weights: program(weights, samples)
+
+
+def held_out(task: AbstractTask, config: TrainingConfig) -> Sample:
+    """The prompts of evaluation, stacked."""
+    keys = jax.random.split(jax.random.key(config.evaluation_seed), config.evaluation_prompts)
+    return jax.jit(jax.vmap(lambda key: task.sample(key=key)))(keys)

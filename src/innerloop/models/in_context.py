@@ -1,11 +1,13 @@
 r"""Transformers that are trained to learn in context: prompts to tokens, blocks, read-out.
 
-    joined        context (x_i; y_i), queries (xq; 0)                      read: the target's slot
+    joined        context (x_i; y_i), queries (xq; 0)
     alternating   x_1, y_1, x_2, ... as tokens (x; 0; P_t), (0; y; P_t), queries (xq; 0; P_2n)
 
-Queries attend to the context and to nothing else. `P_t` are sinusoids, concatenated.
+Queries attend to the context and to nothing else. `P_t` are sinusoids, concatenated. A prediction
+is minus the target's slot of a query: there, as in the context, a layer that learns subtracts what
+it explains, `y_j <- y_j - dW x_j`. With a plus sign layers that share weights could not descend.
 Departs from von Oswald et al., A.12: targets have coordinates of their own in alternating tokens,
-and predictions are read there, with a plus sign; the published code reads a positional coordinate.
+and predictions are read there; the published code reads a positional coordinate.
 Axes: `t` tokens, `r` residual width, `n` context, `m` queries, `d` covariates, `p` targets.
 Reference: von Oswald et al. (2023), arXiv:2212.07677, Sections 3 to 5.
 """
@@ -70,7 +72,7 @@ class InContextTransformer(eqx.Module):
             )
         if self.fast and self.clip is None and is_linear(self):
             return linear_predictions(self, prompt)
-        return self.streams(prompt)[-1][-prompt.m :, self.read_slots]
+        return -self.streams(prompt)[-1][-prompt.m :, self.read_slots]
 
     @property
     def read_slots(self) -> slice:

@@ -47,11 +47,11 @@ class Budget(NamedTuple):
 
 
 DESCENT = {
-    "small": Budget(2_500, 400, (30, 120, 600)),
+    "small": Budget(2_500, 400, (60, 300)),
     "paper": Budget(30_000, 20_000, (1_000, 4_000, 12_000)),
 }
 TRANSFORMED = {
-    "small": Budget(1_500, 250, (30, 120, 500), rate=0.05, whitened=True),
+    "small": Budget(2_500, 250, (60, 300), rate=0.1, whitened=True),
     "paper": Budget(100_000, 20_000, (1_000, 4_000, 12_000, 40_000)),
 }
 

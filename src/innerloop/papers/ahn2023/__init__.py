@@ -196,8 +196,8 @@ CLAIMS = (
         "deviations over seeds, d = 5.",
         shortfall="With 2 and 4 examples rare contexts of large eigenvalues rule the mean loss. "
         "Batches of 200 contexts with clipped gradients train the loss of the typical one, and the "
-        "mean explodes; without clipping, with 400 to 600 contexts, it comes to that of "
-        "preconditioned steps or below, with a spread over seeds of several tenths, and with 8 "
+        "mean explodes; without clipping, with 400 to 600 contexts, it comes near that of "
+        "preconditioned steps, with a spread over seeds of several tenths, and with 8 "
         "examples, where clipping gives the best loss, to a worse one. The paper has 40,000. With "
         "20 examples one seed of three ends at the second minimum of the loss by scalars.",
         least="small",

@@ -17,7 +17,7 @@ from innerloop.training import Optimizer, TrainingConfig, train
 D, N = 5, 20
 EIGENVALUES = (1.0, 1.0, 0.25, 0.0625, 1.0)
 SEEDS = (0, 1, 2, 3, 4)
-STEPS = {"smoke": 400, "small": 1_000, "paper": 10_000}
+STEPS = {"smoke": 1_000, "small": 1_000, "paper": 10_000}
 RELU = {"small": (600, 512), "paper": (5_000, 4_000)}  # steps, contexts a step
 QUERIES = 4
 

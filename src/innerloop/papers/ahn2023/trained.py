@@ -51,7 +51,7 @@ DESCENT = {
     "paper": Budget(30_000, 20_000, (1_000, 4_000, 12_000)),
 }
 TRANSFORMED = {
-    "small": Budget(1_600, 750, (60, 300), rate=0.1, whitened=True),
+    "small": Budget(2_500, 250, (60, 300), rate=0.1, whitened=True),
     "paper": Budget(100_000, 20_000, (1_000, 4_000, 12_000, 40_000)),
 }
 

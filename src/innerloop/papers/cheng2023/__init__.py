@@ -15,10 +15,8 @@ from innerloop.papers.cheng2023.depth import (
 )
 from innerloop.papers.cheng2023.processes import bayes_lines, draw_bayes_lines, relu_gram
 from innerloop.papers.cheng2023.trained import (
-    draw_figure_1,
     draw_figure_2,
     draw_figure_3,
-    figure_1,
     figure_2,
     figure_3,
 )
@@ -130,13 +128,7 @@ CLAIMS = (
         place="Figure 1, as restated by later work",
         tolerance="linear data: lowest for n >= 4, by more than 1 at n = 8; exp data: lowest at "
         "n = 14; ReLU data: within 0.05 of the best at n = 14; in the logarithm, means of 3 seeds",
-        measure=figure_1,
-        draw=draw_figure_1,
-        caption="Logarithms of the losses of three trained layers, means and standard deviations "
-        "of 3 seeds; with n >= d linear data have no Bayes loss.",
-        least="small",
         trains=True,
-        dtype="float32",
     ),
     Claim(
         id="figure-2",

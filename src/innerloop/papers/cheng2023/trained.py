@@ -1,4 +1,4 @@
-"""Trained attention on Gaussian processes: scores, examples, layers, heads (Figures 1 to 3).
+"""Trained attention on Gaussian processes: layers and heads (Figures 2 and 3).
 
 The mean over targets is taken in closed form, so a step needs few contexts; all matrices of all
 layers are trained from small random ones.
@@ -12,32 +12,27 @@ from jaxtyping import Float
 
 from innerloop.models import KernelHeads
 from innerloop.papers.cheng2023.processes import process
-from innerloop.papers.claims import Check, Outcome, Scale, at_least, at_most
-from innerloop.report.canvas import INK, QUIET, REGISTER, TEST, TRAIN
+from innerloop.papers.claims import Outcome, Scale, at_least, at_most
+from innerloop.report.canvas import QUIET, REGISTER, TEST, TRAIN
 from innerloop.tasks import Covariance, GaussianProcess
 from innerloop.training import Optimizer, TrainingConfig, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Scores = Literal["linear", "relu", "exp", "softmax"]
+Scores = Literal["linear", "relu", "exp"]
 
 D, LAYERS = 5, 3
 SEEDS = (0, 1, 2)
-SCORES: tuple[Scores, ...] = ("linear", "relu", "exp", "softmax")
 DATA = {
     "linear": (Covariance("linear"),),
     "relu": (Covariance("relu"),),
     "exp": (Covariance("exp"),),
     "sum": (Covariance("exp", last=2), Covariance("linear", first=2)),
 }
-RATES = {"linear": 0.03, "relu": 0.03, "exp": 0.02, "softmax": 0.05}
+RATES = {"linear": 0.03, "relu": 0.03, "exp": 0.02}
 RATES_OF_EXP = {"deep": 0.008, "two heads": 0.01}  # with larger ones some seeds diverge
 MATCHED = {"linear": 8, "relu": 14, "exp": 14}
-LENGTHS = {
-    "small": {"linear": (4, 8), "relu": (14,), "exp": (14,)},
-    "paper": {"linear": (2, 4, 6, 8, 10, 12), "relu": (2, 6, 10, 14), "exp": (2, 6, 10, 14)},
-}
 DEPTHS = {"small": (1, 2, 3, 5), "paper": (1, 2, 3, 4, 5, 6, 7)}
 
 
@@ -76,43 +71,6 @@ def bayes(data: str, n: int) -> float:
     """The logarithm of the Bayes estimator's mean loss; minus infinity where it has none."""
     losses = process(np.random.default_rng(29), data, n, 4_000).bayes
     return float(np.log(losses.mean())) if losses.mean() > 1e-10 else -np.inf
-
-
-def figure_1(scale: Scale) -> Outcome:
-    """Three layers of every kind of scores on every process."""
-    checks: list[Check] = []
-    arrays: dict[str, np.ndarray] = {}
-    over = []
-    for data, lengths in LENGTHS[scale].items():
-        curves = {name: [] for name in SCORES}
-        floors = [bayes(data, n) for n in lengths]
-        for n, floor in zip(lengths, floors, strict=True):
-            found = {k: trained(data, n, (k,), LAYERS, BUDGET[scale]) for k in SCORES}
-            for name, losses in found.items():
-                curves[name].append(losses)
-            means = {name: float(losses.mean()) for name, losses in found.items()}
-            over += [mean - floor for mean in means.values()]
-            checks += _figure_1_checks(data, n, means)
-        arrays |= {f"{data}, {name}": np.array(curve) for name, curve in curves.items()}
-        arrays |= {f"{data}, n": np.array(lengths), f"{data}, Bayes": np.array(floors)}
-    checks.append(at_least("least logarithm of a loss over Bayes", min(over), -0.02))
-    return Outcome(tuple(checks), arrays, settings_of(BUDGET[scale]), seeds=SEEDS)
-
-
-def _figure_1_checks(data: str, n: int, means: Mapping[str, float]) -> list[Check]:
-    others = [mean for name, mean in means.items() if name != data]
-    lead, what = min(others) - means[data], f"{data} data, n = {n}: lead of matched scores"
-    if data == "linear":
-        return [at_least(what, lead, 1.0 if n == MATCHED[data] else 0.0)] if n >= 4 else []
-    if n != MATCHED[data]:
-        return []
-    rest = max(mean for name, mean in means.items() if name != "linear")
-    last = f"{data} data, n = {n}: linear scores over the second worst"
-    return [
-        at_least(what, lead, 0.0 if data == "exp" else -0.05),
-        at_least(last, means["linear"] - rest, 0.0),
-        *([at_least("exp data: loss of linear scores", means["linear"], 0.0)] * (data == "exp")),
-    ]
 
 
 def figure_2(scale: Scale) -> Outcome:
@@ -170,28 +128,8 @@ def settings_of(budget: Budget) -> dict[str, int | float | str]:
     return {"d": D, "layers": LAYERS, "steps": budget.steps, "batch": budget.batch}
 
 
-COLOURS = {"linear": QUIET, "relu": TRAIN, "exp": TEST, "softmax": INK, "both": REGISTER}
-TITLES = {"linear": "linear", "relu": "ReLU", "exp": "exp", "softmax": "softmax"}
-
-
-def draw_figure_1(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
-    """Losses over the number of examples, a panel a process."""
-    panels = figure.subplots(1, 3)
-    for axes, data in zip(panels, MATCHED, strict=True):
-        n = arrays[f"{data}, n"]
-        for name in SCORES:
-            losses = arrays[f"{data}, {name}"]
-            bars = {"yerr": losses.std(axis=1, ddof=1), "fmt": "o-", "markersize": 4}
-            axes.errorbar(n, losses.mean(axis=1), **bars, color=COLOURS[name], label=TITLES[name])
-        floors = arrays[f"{data}, Bayes"]
-        seen = np.isfinite(floors)
-        axes.plot(n[seen], floors[seen], "x:", color=INK, label="Bayes")
-        axes.set_title(f"{TITLES[data]} data", fontsize=9)
-        axes.set_xticks(n)
-        axes.set_xlabel("examples n")
-    panels[0].set_ylabel("logarithm of the loss")
-    handles, labels = panels[-1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside right center", frameon=False, title="scores")
+COLOURS = {"linear": QUIET, "relu": TRAIN, "exp": TEST, "both": REGISTER}
+TITLES = {"relu": "ReLU", "exp": "exp"}
 
 
 def draw_figure_2(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:

@@ -94,19 +94,26 @@ def test_what_is_no_single_linear_layer_has_no_bilinear_form(rng):
         models.bilinear(_model(models.SelfAttention(depth=2), rng), N)
 
 
-def test_the_weights_of_proposition_1_make_a_layer_take_a_step(rng):
-    """The class that is trained holds the construction's weights, up to the sign of the target."""
-    rate, prompt = 0.8, _prompt(rng)
-    model = _model(models.SelfAttention(averages=True), rng)
-    x, y = np.diag([1.0] * D + [0.0] * P), np.diag([0.0] * D + [1.0] * P)
-    weights = [w[None, None] for w in (x, x, y, rate * y)]
+@pytest.mark.parametrize("steps", [1, 2, 5])
+@pytest.mark.parametrize("curvature", [0.0, 0.1])
+def test_layers_with_a_construction_s_weights_are_the_construction(steps, curvature, rng):
+    """The class that is trained holds the paper's weights, read-out and all, at every depth."""
+    prompt = _prompt(rng)
+    sizes = {"d": D, "p": P, "steps": steps, "learning_rate": 0.8}
+    by_hand = constructions.gd_plus_plus(**sizes, curvature=curvature)
+    model = _model(models.SelfAttention(depth=steps, tied=True, averages=True), rng)
+    heads = by_hand.transformer.blocks.attention[0]
+    q, k, v, o = (np.asarray(getattr(heads, w))[0, 0] for w in HEAD)
+    identity = np.eye(D + P)
+    weights = (k.T @ q, identity, identity, o @ v)
     model = eqx.tree_at(
         lambda m: [getattr(m.stages[0].blocks.attention[0], w) for w in HEAD],
         model,
-        [jnp.asarray(w) for w in weights],
+        [jnp.asarray(w)[None, None] for w in weights],
     )
-    by_hand = constructions.gradient_descent(d=D, p=P, steps=1, learning_rate=rate)
     np.testing.assert_allclose(model(prompt), by_hand(prompt), rtol=1e-10)
+    slowly = dataclasses.replace(model, fast=False)
+    np.testing.assert_allclose(slowly(prompt), by_hand(prompt), rtol=1e-10)
 
 
 def test_softmax_scores_are_divided_by_the_root_of_the_key_size(rng):
@@ -118,7 +125,7 @@ def test_softmax_scores_are_divided_by_the_root_of_the_key_size(rng):
     scores = (context @ k.T) @ (q @ query)
     weights = np.exp(scores / np.sqrt(D + P))
     mixed = (weights / weights.sum()) @ context @ v.T @ o.T
-    np.testing.assert_allclose(model(prompt)[0], mixed[-P:], rtol=1e-9)
+    np.testing.assert_allclose(model(prompt)[0], -mixed[-P:], rtol=1e-9)
 
 
 def test_clipping_and_damping_act_on_the_stream(rng):

@@ -76,7 +76,7 @@ def test_the_least_population_loss_is_the_known_optimum(n):
     best = eqx.tree_at(
         lambda a: (a.W_Q, a.W_K, a.W_V, a.W_O),
         attention,
-        tuple(map(jnp.asarray, (weights[0], weights[0], weights[1], weights[1] * 12 * ratio / n))),
+        tuple(map(jnp.asarray, (weights[0], weights[0], weights[1], -weights[1] * 12 * ratio / n))),
     )
     model = eqx.tree_at(lambda m: m.stages[0].blocks.attention[0], model, best)
     loss = training.population_loss(model, task)

@@ -1,11 +1,14 @@
 r"""Transformers that are trained to learn in context: prompts to tokens, blocks, read-out.
 
-    joined        context (x_i; y_i), queries (xq; 0)                      read: the target's slot
+    joined        context (x_i; y_i), queries (xq; 0)
     alternating   x_1, y_1, x_2, ... as tokens (x; 0; P_t), (0; y; P_t), queries (xq; 0; P_2n)
+    prediction    minus what the query's target slot holds after the last block
 
-Queries attend to the context and to nothing else. `P_t` are sinusoids, concatenated.
+Queries attend to the context and to nothing else. `P_t` are sinusoids, concatenated. Beyond one
+layer the minus matters: the same weights turn context targets into residuals `y - w x`, and the
+query's zero into `-w x`.
 Departs from von Oswald et al., A.12: targets have coordinates of their own in alternating tokens,
-and predictions are read there, with a plus sign; the published code reads a positional coordinate.
+and predictions are read there; the published code reads a positional coordinate.
 Axes: `t` tokens, `r` residual width, `n` context, `m` queries, `d` covariates, `p` targets.
 Reference: von Oswald et al. (2023), arXiv:2212.07677, Sections 3 to 5.
 """
@@ -70,11 +73,11 @@ class InContextTransformer(eqx.Module):
             )
         if self.fast and self.clip is None and is_linear(self):
             return linear_predictions(self, prompt)
-        return self.streams(prompt)[-1][-prompt.m :, self.read_slots]
+        return -self.streams(prompt)[-1][-prompt.m :, self.read_slots]
 
     @property
     def read_slots(self) -> slice:
-        """Where in the stream a prediction stands: the target's slot, before any positions."""
+        """Where minus a prediction stands: the target's slot, before any positions."""
         return slice(-self.p - self.positions, -self.positions or None)
 
     def streams(self, prompt: Prompt) -> tuple[Float[Array, "t r"], ...]:

@@ -57,7 +57,7 @@ def linear_predictions(model: "InContextTransformer", prompt: Prompt) -> Float[A
     read = values_outputs[:, :, model.read_slots]
     scores = jnp.einsum("mr,hrs,ns->hmn", queries, queries_keys, context)
     values = jnp.einsum("nr,hrp->hnp", context, read)
-    return queries[:, model.read_slots] + jnp.einsum("hmn,hnp->mp", scores, values)
+    return -queries[:, model.read_slots] - jnp.einsum("hmn,hnp->mp", scores, values)
 
 
 def _scaled_products(
@@ -106,4 +106,4 @@ def bilinear(model: "InContextTransformer", n: int) -> Float[Array, "r r d p"]:
     stage = model.stages[0]
     queries_keys, values_outputs = _scaled_products(model, block_at(stage.blocks, 0), n)
     read = values_outputs[:, :, model.read_slots]
-    return jnp.einsum("heb,hac->abec", queries_keys[:, : model.d], read)
+    return -jnp.einsum("heb,hac->abec", queries_keys[:, : model.d], read)

@@ -3,14 +3,20 @@
 from innerloop.papers.claims import Paper
 from innerloop.papers.vonoswald2022.copying import COPYING
 from innerloop.papers.vonoswald2022.features import FEATURES
+from innerloop.papers.vonoswald2022.finite_tasks import FINITE_TASKS
 from innerloop.papers.vonoswald2022.gd_plus_plus import GD_PLUS_PLUS
 from innerloop.papers.vonoswald2022.interpolation import INTERPOLATION
 from innerloop.papers.vonoswald2022.layers import LAYERS
+from innerloop.papers.vonoswald2022.one_layer import ONE_LAYER
+from innerloop.papers.vonoswald2022.other_layers import OTHER_LAYERS
+from innerloop.papers.vonoswald2022.phases import PHASES
 from innerloop.papers.vonoswald2022.shifts import SHIFTS
 from innerloop.papers.vonoswald2022.softmax_pair import SOFTMAX_PAIR
 from innerloop.papers.vonoswald2022.spectrum import SPECTRUM
 from innerloop.papers.vonoswald2022.step_sizes import STEP_SIZES
 from innerloop.papers.vonoswald2022.trained import TRAINED
+from innerloop.papers.vonoswald2022.trained_shifts import TRAINED_SHIFTS
+from innerloop.papers.vonoswald2022.two_layers import TWO_LAYERS
 
 VON_OSWALD_2022 = Paper(
     key="vonoswald2022",
@@ -35,6 +41,12 @@ VON_OSWALD_2022 = Paper(
         *SOFTMAX_PAIR,
         *GD_PLUS_PLUS,
         *SPECTRUM,
+        *ONE_LAYER,
+        *TWO_LAYERS,
+        *TRAINED_SHIFTS,
+        *OTHER_LAYERS,
+        *PHASES,
+        *FINITE_TASKS,
         *TRAINED,
     ),
 )

@@ -23,14 +23,14 @@ from innerloop.papers.vonoswald2022 import implied as im
 from innerloop.papers.vonoswald2022.one_layer import D, best_step
 from innerloop.report.canvas import QUIET, TEST
 from innerloop.tasks import Covariates, PromptPool, von_oswald
+from innerloop.training import Optimizer
 from innerloop.training.program import trainable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZES, SEEDS = (128, 512, 2048, 8192), (0, 1, 2, 3, 4)
-STEPS = {"smoke": 500, "small": 2000, "paper": 5000}
-TASKS = 10_000
+STEPS, TASKS = 5000, 10_000
 
 
 class Quadratic(NamedTuple):
@@ -53,48 +53,47 @@ def quadratic(x: Float[Array, "b n d"], y: Float[Array, "b n 1"], xq: Float[Arra
     )
 
 
-def trained(pool: PromptPool, scale: Scale) -> Any:
-    """Layers from five seeds, trained on all prompts of the pool in every step."""
-    samples = jax.jit(jax.vmap(pool.member))(jnp.arange(pool.size))
-    form = quadratic(*jax.tree.leaves(samples.prompt), samples.yq)
+def trained(size: int) -> Any:
+    """Layers from five seeds, each trained on all prompts of a pool of its own in every step."""
     models = [
         SelfAttention()(d=D, p=1, key=jax.random.fold_in(jax.random.key(s), 0)) for s in SEEDS
     ]
     parts = [eqx.partition(model, trainable) for model in models]
-    static = parts[0][1]
-    start = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[w for w, _ in parts])
-    rate = 1e-3 if scale == "paper" else optax.cosine_decay_schedule(3e-3, STEPS[scale])
-    chain = optax.chain(optax.clip_by_global_norm(1e-3), optax.adam(rate, b2=0.98))
+    static, chain = parts[0][1], Optimizer(clip=1e-3).chain(STEPS)
 
     def loss(weights, form: Quadratic):
-        n = bilinear(eqx.combine(weights, static), pool.n)[..., 0].ravel()
+        n = bilinear(eqx.combine(weights, static), D)[..., 0].ravel()
         return 0.5 * (n @ (form.squares @ n) - 2 * form.crossed @ n + form.power)
 
     @jax.jit
     def run(weights, form):
         def step(carry, _):
             weights, state = carry
-            gradient = jax.vmap(jax.grad(loss), in_axes=(0, None))(weights, form)
-            updates, state = jax.vmap(chain.update)(gradient, state, weights)
+            updates, state = chain.update(jax.grad(loss)(weights, form), state, weights)
             return (optax.apply_updates(weights, updates), state), None
 
-        carry = (weights, jax.vmap(chain.init)(weights))
-        return jax.lax.scan(step, carry, None, length=STEPS[scale])[0][0]
+        return jax.lax.scan(step, (weights, chain.init(weights)), None, length=STEPS)[0][0]
 
-    return eqx.combine(run(start, form), static)
+    found = []
+    for seed, (start, _) in zip(SEEDS, parts, strict=True):
+        pool = PromptPool(
+            n=D, d=D, covariates=Covariates("uniform", 0.5), size=size, pool_seed=seed
+        )
+        samples = jax.jit(jax.vmap(pool.member))(jnp.arange(size))
+        form = quadratic(*jax.tree.leaves(samples.prompt), samples.yq)
+        found.append(run(start, form))
+    return eqx.combine(jax.tree.map(lambda *leaves: jnp.stack(leaves), *found), static)
 
 
 def finite(scale: Scale) -> Outcome:
     """Losses and cosines on fresh tasks, by the number of training tasks."""
+    del scale
     tasks = im.drawn(von_oswald(), TASKS, seed=31)
     step = im.implied_by(gradient_descent(best_step()[0]), 1, tasks)
     least = float(im.half_errors(step, tasks).mean())
-    rows, cosines, used = [], [], {"steps": STEPS[scale], "held-out tasks": TASKS}
+    rows, cosines, used = [], [], {"steps": STEPS, "held-out tasks": TASKS}
     for size in SIZES:
-        pool = PromptPool(
-            n=D, d=D, covariates=Covariates("uniform", 0.5), size=size, pool_seed=size
-        )
-        layers = im.implied(trained(pool, scale), tasks)
+        layers = im.implied(trained(size), tasks)
         losses = im.half_errors(layers, tasks).mean(1)
         rows.append(losses / least)
         cosines.append(im.cosines(layers, step))

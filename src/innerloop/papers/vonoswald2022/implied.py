@@ -18,8 +18,8 @@ from innerloop.learners import Learner
 from innerloop.models import InContextTransformer, products
 from innerloop.prompts import Prompt
 from innerloop.tasks import LinearRegression
-from innerloop.training import Trained
-from innerloop.training.program import trainable
+from innerloop.training import Trained, TrainingConfig
+from innerloop.training.program import held_out, trainable
 
 
 class Drawn(NamedTuple):
@@ -97,6 +97,15 @@ def half_errors(weights: Float[np.ndarray, "*s b d"], tasks: Drawn) -> Float[np.
 def answered(weights: Float[np.ndarray, "*s b d"], tasks: Drawn) -> Float[np.ndarray, "*s b"]:
     """The predictions at the queries."""
     return np.einsum("...bd,bd->...b", weights, tasks.prompts.xq[:, 0])
+
+
+def held_out_loss(
+    learner: Learner, steps: int, task: LinearRegression, config: TrainingConfig
+) -> float:
+    """The loss of an algorithm on the prompts that a training run is evaluated on."""
+    samples = held_out(task, config)
+    answers = np.asarray(predictions(after(learner, steps), samples.prompt))
+    return float(0.5 * np.mean((answers - np.asarray(samples.yq)) ** 2))
 
 
 def cosines(

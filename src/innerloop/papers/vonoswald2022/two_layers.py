@@ -13,7 +13,7 @@ from innerloop.models import SelfAttention
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most, near
 from innerloop.papers.vonoswald2022 import implied as im
 from innerloop.report.canvas import QUIET, TEST, TRAIN
-from innerloop.tasks import von_oswald
+from innerloop.tasks import LinearRegression, von_oswald
 from innerloop.training import Optimizer, Trained, TrainingConfig, train
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ D, STEPS, QUERIES = 10, 2, 10
 SEEDS = (0, 1, 2, 3, 4)
 PRINTED = {10: 0.179, 25: 0.099, 50: 0.056, 100: 0.029}
 BUDGETS = {10: (256, 2500), 25: (256, 2000), 50: (128, 2500), 100: (64, 3000)}  # batch, steps
-EARLY = (150, 250, 400)
+EARLY = (250, 400, 700)
 SEARCHED, TASKS = 20_000, 10_000
 
 
@@ -38,15 +38,20 @@ def config(scale: Scale, n: int) -> TrainingConfig:
     )
 
 
+def task(scale: Scale, n: int) -> LinearRegression:
+    """What the layers are trained on."""
+    return dataclasses.replace(von_oswald(n=n), m=1 if scale == "paper" else QUERIES)
+
+
 @cache
 def trained_layers(scale: Scale, n: int = D, until: int | None = None) -> Trained:
     """Five pairs of layers, from five seeds; `until` stops the same run early."""
     used = config(scale, n)
     chain = used.optimizer.chain(used.steps)
-    queries = 1 if scale == "paper" else QUERIES
-    task = dataclasses.replace(von_oswald(n=n), m=queries)
     used = dataclasses.replace(used, steps=used.steps if until is None else until)
-    return train(SelfAttention(depth=STEPS, tied=True), task, used, seeds=SEEDS, optimizer=chain)
+    return train(
+        SelfAttention(depth=STEPS, tied=True), task(scale, n), used, seeds=SEEDS, optimizer=chain
+    )
 
 
 def settings(scale: Scale, n: int) -> dict[str, int | float | str]:
@@ -99,10 +104,14 @@ def two_layers(scale: Scale) -> Outcome:
         at_most("loss of the mean with GD++ over the larger of the two",
                 (mixed.mean(1) / np.maximum(losses, gdpp)).max(), 1.02),
     )  # fmt: skip
+    learners = gradient_descent(best(D, curved=False)[0]), gd_plus_plus(rate, gamma)
+    references = [
+        im.held_out_loss(learner, STEPS, task(scale, D), config(scale, D)) for learner in learners
+    ]
     arrays = {
         "step": trained.history.steps,
         "losses": trained.history.held_out,
-        "references": np.array([gd, gdpp]),
+        "references": np.array(references),
         "steps of cosines": np.array([*EARLY, config(scale, D).steps]),
         "cosines": way,
     }
@@ -122,11 +131,11 @@ def draw_two_layers(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     left.set_ylabel("loss, five seeds")
     left.legend(frameon=False)
     for place, (name, colour) in enumerate((("GD", QUIET), ("GD++", TEST))):
-        mean, deviation = (f(arrays["cosines"][:, place], axis=1) for f in (np.mean, np.std))
-        right.errorbar(
-            arrays["steps of cosines"], mean, yerr=deviation, fmt="o-", color=colour,
-            markersize=4, label=f"with {name}",
+        lines = right.plot(
+            arrays["steps of cosines"], arrays["cosines"][:, place], "o-", color=colour,
+            markersize=3, linewidth=1,
         )  # fmt: skip
+        lines[0].set_label(f"with {name}")
     right.set_ylim(None, 1.005)
     right.set_xlabel("training steps")
     right.set_ylabel("cosine of sensitivities")

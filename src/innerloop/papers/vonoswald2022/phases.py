@@ -44,7 +44,7 @@ def plateaus(scale: Scale) -> Outcome:
         at_most("median steps to a loss of 0.25, two heads over one",
                 float(np.median(two) / np.median(one)), 0.5),
         at_most("their interquartile range, two heads less one", ranges[1] - ranges[0], 0.0),
-        at_most("seeds that never fall", float((np.r_[one, two] > STEPS).sum()), 0.0),
+        at_most("steps of the slowest seed, two heads over one", two.max() / one.max(), 0.5),
         at_most("median steps with exact gradients, one head over drawn tasks",
                 float(np.median(exact) / np.median(one)), 1.0),
     )  # fmt: skip
@@ -71,7 +71,13 @@ PHASES = (
         statement="Training stays on a plateau and falls at once; two heads fall sooner than one, "
         "and more alike.",
         place="Fig. 15, left and centre",
-        tolerance="half the median steps, a smaller interquartile range",
+        tolerance="half the median steps and those of the slowest seed, an interquartile range "
+        "that is no larger; the paper prints no numbers",
+        shortfall="The tail is as the figure has it: with one head some seeds stay on the plateau "
+        "for thousands of steps, with two none does, and each falls sooner than its twin with one "
+        "head. The median, though, is reached in two thirds of the steps and not in half; the half "
+        "is our threshold. Plateaus are made by the noise of the gradient: with exact gradients "
+        "all seeds fall within 25 steps of one another.",
         measure=plateaus,
         draw=draw_plateaus,
         caption="Ten seeds each at the paper's rate, each until its loss is below 0.225.",

@@ -79,8 +79,8 @@ def loss(scale: Scale) -> Outcome:
     checks = [
         at_least("seeds within 1 % of the best step's loss, of 5",
                  float((np.abs(apart) <= 0.01).sum()), 4),
-        at_least("least lead over the step, in paired standard errors",
-                 float(((layers.mean(1) - step.mean()) / error).min()), -3.0),
+        at_least("least lead over the step's loss plus three paired standard errors, relative",
+                 float((layers.mean(1) - step.mean() + 3 * error).min() / step.mean()), -1e-6),
         near("loss of the best step on these tasks", step.mean(), least,
              absolute=3 * step.std() / np.sqrt(len(step)), said="0.2"),
     ]  # fmt: skip
@@ -310,7 +310,8 @@ ONE_LAYER = (
         "A trained layer of linear attention has the loss of one gradient step with the best "
         "step size.",
         "Fig. 2",
-        "1 % in four of five seeds, on the same tasks; never better by three standard errors; the "
+        "1 % in four of five seeds, on the same tasks; never better by three paired standard "
+        "errors and the rounding of float32; the "
         "step within three of its closed form, which is 0.01 on 10,000 tasks",
         loss,
         draw=draw_loss,
@@ -352,6 +353,7 @@ ONE_LAYER = (
         draw=draw_roll_out,
         caption="Trained layers, mean over five seeds, and the constructed one after each "
         "repetition, dotted; updates reach targets only.",
+        least="small",
     ),
     _claim(
         "trained-dimensions",

@@ -1,14 +1,15 @@
 # ruff: noqa: T201 (a script that prints)
 """Measures the tables of `benchmarks/README.md` and writes them there.
 
-python -m benchmarks.figures
-
-Takes a few minutes; run it on an idle machine.
+python -m benchmarks.figures                 # all of them: a few minutes, on an idle machine
+python -m benchmarks.figures demo passes     # some of them
 """
 
 import os
 import platform
+import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,12 +17,13 @@ import jax
 import numpy as np
 
 import innerloop as il
-from benchmarks.contenders import compared, compiled, direct, seconds
+from benchmarks.contenders import compared, compiled, direct
+from benchmarks.passes import STEPS
+from benchmarks.passes import rows as rows_of_passes
 from benchmarks.problems import digits, kernel_learner, learner
 from innerloop.compiler import Compiled
 
 README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- figures: begin -->", "<!-- figures: end -->"
 ROUNDS = 7
 EXAMPLES = (500, 1000, 2000, 4000, 8000)
 
@@ -38,26 +40,36 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     )
 
 
-def built(rule: il.Learner, steps: int, prompt: il.Prompt) -> tuple[Compiled, float, float]:
-    """A model, how long it took to compile, and how long to its first prediction after that."""
-    start = time.perf_counter()
-    model = il.compile(rule, steps=steps, like=prompt)
-    compiling = time.perf_counter() - start
-    return model, compiling, seconds(compiled(model, prompt))
+def built(
+    rule: il.Learner, steps: int, prompt: il.Prompt, attention: str = "linear"
+) -> tuple[Compiled, float, float]:
+    """A model, the CPU time to compile it, and that to its first prediction afterwards."""
+    start = time.process_time()
+    model = il.compile(rule, steps=steps, like=prompt, attention=attention)
+    middle = time.process_time()
+    jax.block_until_ready(model(prompt))
+    return model, middle - start, time.process_time() - middle
 
 
 def demo() -> str:
     """The digits demo under several learners."""
     prompt, sizes = digits(), (64, 32, 10)
     cases = {
-        "64-32-10, momentum, 100 steps": (learner(sizes), 100, True),
-        "64-32-10, Adam, 20 steps": (learner(sizes, "Adam"), 20, False),
-        "64-64-64-64-64-64-10, SGD, 20 steps": (learner((64, *[64] * 5, 10), "SGD"), 20, False),
-        "functional gradient descent, RBF, 20 steps": (kernel_learner(), 20, True),
+        "64-32-10, SGD, 100 steps": (learner(sizes, "SGD"), 100, "linear", False),
+        "64-32-10, momentum, 100 steps": (learner(sizes), 100, "linear", True),
+        "64-32-10, Adam, 20 steps": (learner(sizes, "Adam"), 20, "linear", False),
+        "64-32-10, SGD, 20 steps, softmax": (learner(sizes, "SGD"), 20, "softmax", False),
+        "64-64-64-64-64-64-10, SGD, 20 steps": (
+            learner((64, *[64] * 5, 10), "SGD"),
+            20,
+            "linear",
+            False,
+        ),
+        "functional gradient descent, RBF, 20 steps": (kernel_learner(), 20, "linear", True),
     }
     rows = []
-    for name, (rule, steps, is_small) in cases.items():
-        model, compiling, first = built(rule, steps, prompt)
+    for name, (rule, steps, attention, is_small) in cases.items():
+        model, compiling, first = built(rule, steps, prompt, attention)
         contenders = {
             "run": direct(rule, prompt, steps),
             "model": compiled(model, prompt),
@@ -67,9 +79,8 @@ def demo() -> str:
         low, high = times["model"].spread
         dense = "-"
         if is_small:
-            call = compiled(model, prompt, dense=True)
-            jax.block_until_ready(call())
-            dense = f"{seconds(call) / times['run'].seconds:.1f}"
+            every = {"run": contenders["run"], "dense": compiled(model, prompt, dense=True)}
+            dense = f"{compared(every, rounds=1)['dense'].ratio:.1f}"
         rows.append(
             (
                 name,
@@ -89,8 +100,8 @@ def demo() -> str:
         "1,000 digits, 797 queries",
         "depth",
         "width",
-        "`il.compile`",
-        "first call",
+        "`il.compile`, CPU",
+        "first call, CPU",
         "`il.run`",
         "`model(prompt)`",
         "ratio",
@@ -139,8 +150,8 @@ def sizes() -> str:
     head = (
         "network, momentum, 20 steps",
         "width of the stream",
-        "`il.compile`",
-        "first call",
+        "`il.compile`, CPU",
+        "first call, CPU",
         "`il.run`",
         "`model(prompt)`",
         "ratio",
@@ -148,18 +159,42 @@ def sizes() -> str:
     return table(head, rows)
 
 
-def main() -> None:
-    """Measures, and writes between the two marks."""
+def timed(tables: Callable[[], str]) -> str:
+    """Tables of times, and where they were taken."""
     machine = (
         f"Python {platform.python_version()}, JAX {version('jax')}, float64, "
         f"{os.cpu_count()} cores ({platform.machine()}), median of {ROUNDS} interleaved rounds; "
-        "the ratio is to `il.run` on the same prompt in the same round."
+        "the ratio is to `il.run` on the same prompt in the same round; CPU time is that of the "
+        "process, all threads together."
     )
-    parts = [machine, demo(), examples(), sizes()]
-    text = README.read_text()
-    before, rest = text.split(BEGIN)
-    _, after = rest.split(END)
-    README.write_text(f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}")
+    return f"{machine}\n\n{tables()}"
+
+
+def passes() -> str:
+    """What each pass of the compiler saves."""
+    words = (
+        "Layers of a step, width, and heads and neurons that are not padding. Models without a "
+        "pass are compiled with its function replaced by one that does nothing "
+        f"(`benchmarks/passes.py`), and predict the same; {STEPS} steps."
+    )
+    return f"{words}\n\n{table(*rows_of_passes())}"
+
+
+SECTIONS = {
+    "demo": lambda: timed(demo),
+    "growth": lambda: timed(lambda: f"{examples()}\n\n{sizes()}"),
+    "passes": passes,
+}
+
+
+def main() -> None:
+    """Measures, and writes each section between its two marks."""
+    for name in sys.argv[1:] or SECTIONS:
+        text = SECTIONS[name]()
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        before, rest = README.read_text().split(begin)
+        _, after = rest.split(end)
+        README.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 if __name__ == "__main__":

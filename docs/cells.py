@@ -10,7 +10,7 @@ import optax
 
 import innerloop as il
 
-STEPS, SAMPLE, PROMPTS = 2, 60, 20
+STEPS, SAMPLE, PROMPTS = 2, 60, 100
 
 
 def relu_layers(layers: list, x: jax.Array, activation: Callable = jax.nn.relu) -> jax.Array:
@@ -142,6 +142,7 @@ class Cell:
         exact: Whether only rounding and ramps separate it from the learner.
         error: The largest relative difference, over all prompts, steps and queries.
         bound: The largest of the bounds proved for these prompts.
+        prompts: How many these are.
     """
 
     target: str
@@ -155,6 +156,7 @@ class Cell:
     exact: bool = False
     error: float = 0.0
     bound: float = 0.0
+    prompts: int = PROMPTS
 
 
 def cells() -> list[tuple[str, str, str]]:

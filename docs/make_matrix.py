@@ -1,9 +1,10 @@
 """Computes the cells of the table of what compiles, and writes matrix.md from those that are saved.
 
-python docs/make_matrix.py        computes what is missing (half an hour on two cores), then writes
+python docs/make_matrix.py        computes what is missing (hours on two cores), then writes
 python docs/make_matrix.py page   writes
 
-Cells are kept in matrix.jsonl, a line each: what was computed is not computed again.
+Cells are kept in matrix.jsonl, a line each, the last of a cell counts: what was computed on as many
+prompts is not computed again.
 """
 
 import json
@@ -19,6 +20,8 @@ from rich.progress import track
 HERE = Path(__file__).parent
 SAVED = HERE / "matrix.jsonl"
 _BATCH = 40
+_FEWEST = 20
+"""The prompts of a cell that does not say."""
 
 
 def saved() -> dict[tuple[str, str, str], dict]:
@@ -26,7 +29,7 @@ def saved() -> dict[tuple[str, str, str], dict]:
     if not SAVED.exists():
         return {}
     records = [json.loads(line) for line in SAVED.read_text().splitlines()]
-    return {(r["target"], r["model"], r["rule"]): r for r in records}
+    return {(r["target"], r["model"], r["rule"]): {"prompts": _FEWEST, **r} for r in records}
 
 
 def quietly(cell: tuple[str, str, str]) -> dict:
@@ -37,7 +40,8 @@ def quietly(cell: tuple[str, str, str]) -> dict:
 
 def compute(workers: int = 2) -> None:
     """All missing cells, saved one by one; processes are new for every forty, to free memory."""
-    missing = [cell for cell in cells() if cell not in saved()]
+    known = saved()
+    missing = [c for c in cells() if c not in known or known[c]["prompts"] < PROMPTS]
     for start in track(range(0, len(missing), _BATCH), "forty cells each"):
         with ProcessPoolExecutor(workers, get_context("spawn")) as pool, SAVED.open("a") as lines:
             waiting = [pool.submit(quietly, cell) for cell in missing[start : start + _BATCH]]
@@ -59,12 +63,13 @@ def shown(cell: dict | None) -> str:
 def page() -> str:
     """The whole page."""
     known = saved()
+    tried = " to ".join(map(str, sorted({cell["prompts"] for cell in known.values()})))
     parts = [
         "# Learners, rules, targets",
         "",
         "Written by `python docs/make_matrix.py` from `matrix.jsonl`, which also has width, heads "
         f"and neurons of every cell. Each learner takes {STEPS} steps; it is compiled with "
-        f"{SAMPLE} prompts as the sample of its domain, then run on {PROMPTS} others. A cell says: "
+        f"{SAMPLE} prompts as the sample of its domain, then run on {tried} others. A cell says: "
         "layers a step · largest relative difference from `il.run` ≤ the largest bound that "
         "`il.certify` proves for these prompts. *none*: the bound is above 1,000 and says nothing; "
         "that is so where Adam and its kin divide by a root that may vanish. Errors above the "

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from innerloop.learners import squared_error as squared_error
     from innerloop.prompts import Prompt as Prompt
     from innerloop.tokens import CONTEXT as CONTEXT
+    from innerloop.training import train as train
 
 _HOMES = {
     "BoundExceeded": "compiler",
@@ -44,6 +45,7 @@ _HOMES = {
     "run": "learners",
     "save": "compiler",
     "squared_error": "learners",
+    "train": "training",
 }
 _SUBPACKAGES = (
     "algorithms",

@@ -18,7 +18,10 @@ def _python(*words: str) -> subprocess.CompletedProcess:
 
 @pytest.mark.parametrize(
     "words",
-    ["--help", "demo --help", "learn --help", "show --help", "reproduce --help", "train --help"],
+    [
+        f"{command} --help".strip()
+        for command in ("", "demo", "learn", "reproduce", "show", "train")
+    ],
 )
 def test_help_imports_nothing_heavy(words):
     code = (
@@ -45,7 +48,8 @@ def test_the_help_names_the_commands(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(command in out for command in ("demo", "learn", "reproduce", "show", "train"))
+    commands = ("demo", "learn", "reproduce", "show", "train")
+    assert all(command in out for command in commands)
 
 
 def test_the_version(capsys):

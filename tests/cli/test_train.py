@@ -24,6 +24,7 @@ def test_a_preset_is_trained_and_its_folder_goes_on(innerloop, tmp_path):
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_every_seed_diverging_is_a_failure(innerloop):
     words = ("train", "vonoswald-one-layer", *QUICK, "--set", "training.divergence=0.5")
     answer = innerloop(*words, "--out", "run")

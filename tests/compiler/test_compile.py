@@ -202,6 +202,20 @@ def test_params_may_be_any_pytree(network, rng):
     assert_same(model.iterates(prompt), il.run(learner, prompt, steps=5))
 
 
+def test_a_mask_of_covariates_is_made_in_every_block(rng):
+    """A step and the read-out ask the same of `x`; neither has the other's answer."""
+    params = {"all": matrix(rng, 3, 3), "out": matrix(rng, 2, 3)}
+
+    def apply(params, x):
+        h = params["all"] @ x
+        return params["out"] @ jnp.where(x > 0.1, h, h + 0.25)
+
+    prompt = prompt_of(rng)
+    learner = il.learner(apply, params, optimizer=optax.sgd(0.1))
+    model = il.compile(learner, steps=2, like=prompt)
+    assert_same(model.iterates(prompt), il.run(learner, prompt, steps=2))
+
+
 @pytest.mark.parametrize("optimizer", ["momentum", "schedule"])
 def test_weights_do_not_depend_on_the_sample_prompt(optimizer, rng):
     learner, _ = learner_of("mlp-3", optimizer, rng)

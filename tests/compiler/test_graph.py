@@ -5,7 +5,7 @@ import pytest
 
 from innerloop.compiler.forms import Atom, Form, matrix
 from innerloop.compiler.functions import Function, Piecewise
-from innerloop.compiler.graph import Flags, Graph
+from innerloop.compiler.graph import Flags, Graph, is_large
 from innerloop.kernels import Kernel
 
 RELU = Function.exact(Piecewise((0.0,), (0.0, 1.0), (0.0, 0.0), (0.0,)), "relu")
@@ -79,3 +79,11 @@ def test_row_names_tell_registers_apart():
     flags = Flags(3)
     names = flags.row_names(2).terms[flags.name]
     np.testing.assert_array_equal(names.toarray(), matrix([[1, 0, 0], [0, 1, 0]]).toarray())
+
+
+@pytest.mark.parametrize(
+    ("evaluate", "large"),
+    [(np.tanh, False), (lambda x: 10.0 * x, False), (lambda x: 1.0 / (np.sqrt(x) + 1e-8), True)],
+)
+def test_large_functions_make_large_numbers_of_small_ones(evaluate, large):
+    assert is_large(Function(evaluate, None)) is large

@@ -41,6 +41,12 @@ def mirrored(rng, mlp):
     )
 
 
+def read_by(rng, shape, *, sink):
+    """Random sources: never queries, and the sink always where there is one."""
+    drawn = (rng.random(shape) < 0.6) & np.array([True, False, True, False])
+    return drawn | (sink & np.array([False, False, False, True]))
+
+
 def scrambled(model, rng, *, density=0.3, scale=0.3):
     """A model of the same shapes in which every weight of every layer is drawn anew."""
 
@@ -59,12 +65,14 @@ def scrambled(model, rng, *, density=0.3, scale=0.3):
                 *(redraw(w) for w in (heads.W_Q, heads.W_K, heads.W_V, heads.W_O)),
                 rng.random(heads.averages.shape) < 0.5,
                 rng.random(heads.readers.shape) < 0.6,
-                (rng.random(heads.sources.shape) < 0.6) & np.array([True, False, True, False]),
+                read_by(rng, heads.sources.shape, sink=model.sink is not None),
             ),
         )
         for heads in blocks.attention
     )
     mlp = mirrored(rng, jax.tree.map(redraw, blocks.mlp))
+    if model.sink is not None:
+        model = eqx.tree_at(lambda m: m.sink, model, redraw(model.sink))
     return eqx.tree_at(
         lambda m: (
             m.transformer.blocks.attention,

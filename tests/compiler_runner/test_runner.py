@@ -2,6 +2,8 @@
 weights at all.
 """
 
+import functools
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,9 @@ import optax
 import pytest
 
 import innerloop as il
+from innerloop.compiler.emulation import Softmax
 from innerloop.compiler.runner.runner import _RUNNERS as RUNNERS
+from innerloop.compiler.runner.sparse import UNDERSTOOD, not_understood
 from tests.compiler.cases import NETWORKS, OPTIMIZERS, apply_mlp, learner_of, prompt_of
 from tests.compiler_runner.random_models import KERNELS, perturbed, scrambled
 from tests.oracles import mlp
@@ -110,6 +114,30 @@ def test_kernels_without_meaning(kernel, rng):
     assert_runs_alike(scrambled(model, rng, density=0.5, scale=0.3), prompt, 1e-11)
 
 
+ATTENTIONS = [
+    (Softmax(), "mlp-1", 7),
+    pytest.param("relu", "mlp-2", 7, marks=pytest.mark.slow),
+    pytest.param(Softmax(beta=1e-3), "mlp-2", 1, marks=pytest.mark.slow),
+    pytest.param(Softmax(order=4), "mlp-2", 64, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize(("attention", "network", "n"), ATTENTIONS, ids=str)
+def test_other_kinds_of_attention(attention, network, n, rng):
+    """Softmax weights are multiplied by `e^c / 2 b`, and their rounding with them."""
+    prompt = prompt_of(rng, n=n)
+    learner, _ = learner_of(network, "sgd", rng)
+    model = il.compile(learner, steps=2, like=prompt, attention=attention)
+    assert_runs_alike(model, prompt, 1e-10)
+
+
+def test_a_sink_without_meaning(rng):
+    prompt = prompt_of(rng, n=7, m=3)
+    learner, _ = learner_of("mlp-1", "sgd", rng)
+    model = il.compile(learner, steps=1, like=prompt, attention="softmax")
+    assert_runs_alike(scrambled(model, rng, density=1.0, scale=0.2), prompt, 1e-11)
+
+
 @pytest.mark.parametrize("activation", ["relu", "reglu"])
 def test_weights_with_a_few_faults(activation, rng):
     """A fault in a weight is run as it stands, not as it was meant."""
@@ -150,25 +178,45 @@ def compiled():
     return il.compile(learner, steps=3, like=prompt), learner, prompt
 
 
-def test_under_jit_and_vmap(compiled, rng):
+def test_gradients(compiled):
     model, _, prompt = compiled
-    expected = model(prompt)
-    assert np.abs(jax.jit(lambda prompt: model(prompt))(prompt) - expected).max() < 1e-12
-    prompts = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), prompt)
-    both = jax.vmap(model)(prompts)
-    assert np.abs(both[0] - expected).max() < 1e-12
-    half = jax.tree.map(lambda leaf: 0.5 * leaf, prompt)
-    assert np.abs(both[1] - model(half)).max() < 1e-12
     gradient = jax.grad(lambda x: jnp.sum(model(il.Prompt(x, prompt.y, prompt.xq)) ** 2))
     dense = jax.grad(lambda x: jnp.sum(model(il.Prompt(x, prompt.y, prompt.xq), dense=True) ** 2))
     x = jnp.asarray(prompt.x)
     assert np.abs(gradient(x) - dense(x)).max() < 1e-11 * np.abs(dense(x)).max()
 
 
-def test_traced_weights_run_dense(compiled):
+TRANSFORMS = {
+    "jit": jax.jit,
+    "filter_jit": eqx.filter_jit,
+    "jit of jit": lambda model: jax.jit(jax.jit(model)),
+    "filter_jit of an argument": lambda model: functools.partial(
+        eqx.filter_jit(lambda model, prompt: model(prompt)), model
+    ),
+}
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS.values(), ids=TRANSFORMS)
+def test_a_model_is_an_ordinary_function(transform, compiled):
     model, _, prompt = compiled
-    found = eqx.filter_jit(lambda model, prompt: model(prompt))(model, prompt)
-    assert np.abs(found - model(prompt)).max() < 1e-12
+    assert np.abs(transform(model)(prompt) - model(prompt)).max() < 1e-12
+
+
+@pytest.mark.parametrize("transform", [jax.vmap, eqx.filter_vmap])
+def test_a_model_takes_many_prompts(transform, compiled):
+    model, _, prompt = compiled
+    prompts = jax.tree.map(lambda leaf: jnp.stack([leaf, 0.5 * leaf]), prompt)
+    for found in (transform(model)(prompts), jax.jit(jax.vmap(model))(prompts)):
+        for number, scale in enumerate((1.0, 0.5)):
+            one = jax.tree.map(lambda leaf, scale=scale: scale * leaf, prompt)
+            assert np.abs(found[number] - model(one)).max() < 1e-12
+
+
+def test_a_model_is_equal_to_itself_only(compiled):
+    """Weights are arrays, which have no hash; comparing them is `eqx.tree_equal`."""
+    model, _, _ = compiled
+    twin = jax.tree.map(np.array, model)
+    assert eqx.tree_equal(model, twin) and model != twin and len({model, model, twin}) == 2
 
 
 def test_neurons_of_another_kind_run_dense(compiled):
@@ -178,6 +226,20 @@ def test_neurons_of_another_kind_run_dense(compiled):
     assert smooth._runner() is None
     assert (smooth(prompt) == smooth(prompt, dense=True)).all()
     assert np.abs(smooth(prompt) - model(prompt)).max() > 1e-6
+
+
+def test_the_runner_knows_every_field_of_a_model():
+    """A new field in `innerloop.models` must be taught to `innerloop.compiler.runner` too."""
+    assert not not_understood(), "every model would run dense"
+
+
+@pytest.mark.parametrize("kind", UNDERSTOOD, ids=lambda kind: kind.__name__)
+def test_an_unknown_field_is_named_and_runs_dense(kind, rng, monkeypatch):
+    missing = sorted(UNDERSTOOD[kind])[-1]
+    monkeypatch.setitem(UNDERSTOOD, kind, UNDERSTOOD[kind] - {missing})
+    assert not_understood() == {f"{kind.__name__}.{missing}"}
+    learner, _ = learner_of("mlp-1", "sgd", rng)
+    assert il.compile(learner, steps=1, like=prompt_of(rng))._runner() is None
 
 
 def test_no_queries(compiled):

@@ -120,6 +120,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_bits(kills, tmp_path, rng, uni
     assert [json.loads(line)["step"] for line in lines] == [0, 3, 6, 9, 12]
 
 
+@pytest.mark.slow
 def test_a_record_that_was_cut_off_is_dropped(tmp_path, uninterrupted):
     training.train(ARCHITECTURE, TASK, SMALL, seeds=(3, 4), directory=tmp_path)
     with (tmp_path / "metrics.jsonl").open("a") as file:
@@ -128,8 +129,8 @@ def test_a_record_that_was_cut_off_is_dropped(tmp_path, uninterrupted):
     assert _same(again, uninterrupted) and len(again.history.records) == 5
 
 
-def test_a_seed_that_diverges_stops_alone_and_keeps_its_history():
-    """Seed 1 starts from weights that are not finite after a few steps."""
+@pytest.mark.slow
+def test_a_rate_that_explodes_is_stopped_with_finite_weights():
     model = models.SelfAttention()(d=3, p=1, key=jax.random.key(0))
     wild = optax.chain(optax.sgd(1.0), optax.scale_by_schedule(lambda step: 10.0 ** (step - 4)))
     config = training.TrainingConfig(
@@ -166,6 +167,7 @@ def _poisoned():
     return Poisoned(n=5, d=3)
 
 
+@pytest.mark.slow
 def test_targets_and_patience_stop_a_seed():
     easy = training.TrainingConfig(
         steps=50, batch=8, evaluate_every=5, evaluation_prompts=32, target=1e3
@@ -176,7 +178,7 @@ def test_targets_and_patience_stop_a_seed():
         steps=50, batch=8, evaluate_every=5, evaluation_prompts=32, patience=2
     )
     trained = training.train(ARCHITECTURE, TASK, still, optimizer=optax.sgd(0.0))
-    assert trained.status == ("stopped improving",) and trained.history.stopped == (15,)
+    assert trained.status == ("stopped improving",) and trained.history.stopped == (10,)
 
 
 RATE = 0.1
@@ -252,6 +254,7 @@ np.save(sys.argv[1], trained.history.held_out)
 """
 
 
+@pytest.mark.slow
 def test_seeds_are_divided_over_devices(tmp_path, uninterrupted):
     flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     out = tmp_path / "losses.npy"
@@ -263,6 +266,32 @@ def test_the_keys_are_threefry():
     """`unsafe_rbg` keys were seen to stop learning at batch 2048: loss .40 in place of .207."""
     assert jax.config.jax_default_prng_impl == "threefry2x32"
     assert jax.random.key_impl(jax.random.key(0)) == "threefry2x32"
+
+
+@pytest.mark.slow
+def test_a_layer_learns_from_prompts_at_the_batch_that_unsafe_keys_did_not_learn_at():
+    """The published setting: within 1 % of the least population loss, 0.206229."""
+    config = training.TrainingConfig(
+        steps=3000,
+        batch=2048,
+        optimizer=training.Optimizer(clip=1e-3),
+        evaluate_every=1000,
+    )
+    task = tasks.von_oswald()
+    trained = training.train(models.SelfAttention(), task, config)
+    assert 0.206229 <= float(training.population_loss(trained.model(), task)) < 1.01 * 0.206229
+
+
+def test_the_population_loss_is_trained_to_its_optimum():
+    """Seeds end at the same least loss, which Ahn et al. and von Oswald et al. derive."""
+    config = training.TrainingConfig(
+        steps=500,
+        loss="population",
+        optimizer=training.Optimizer(learning_rate=3e-3),
+        evaluate_every=250,
+    )
+    trained = training.train(models.SelfAttention(), tasks.von_oswald(), config, seeds=range(3))
+    np.testing.assert_allclose(trained.held_out, 0.5 * 10 / 12 * (1 - 10 / 19.8), rtol=1e-4)
 
 
 def test_mistakes_are_named():

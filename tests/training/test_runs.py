@@ -35,6 +35,7 @@ def test_a_configuration_comes_back_as_it_went(name):
     assert decode(written, Run, KINDS) == RUNS[name]
 
 
+@pytest.mark.slow
 def test_a_run_folder_is_enough_to_run_it_again(tmp_path):
     first = training.execute(SMALL, tmp_path / "first")
     training.execute(training.read(tmp_path / "first" / "config.json"), tmp_path / "again")

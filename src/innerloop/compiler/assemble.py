@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from innerloop.compiler.allocate import Allocation
+from innerloop.compiler.entries import bank_of
 from innerloop.compiler.forms import Form, Matrix, Tokens, dims, matrix
 from innerloop.compiler.graph import Head
 from innerloop.compiler.neurons import Neurons
@@ -146,37 +147,57 @@ def _mlp(layers: Sequence[tuple[Allocation, Layer]], width: int, dtype: str, mlp
     """All neurons, layer by layer, padded to equal numbers."""
     gated = mlp == "reglu"
     weigh = _neuron_weights if gated else _hinge_weights
-    rows = [[weigh(item, allocation, width) for item in group] for allocation, (_, group) in layers]
-    f = max((sum(dims(w[0])[0] for w in row) for row in rows), default=0)
-    l = len(layers)  # noqa: E741
-    W_in, W_out = np.zeros((l, f, width), dtype), np.zeros((l, width, f), dtype)
-    b_in, b_out = np.zeros((l, f), dtype), np.zeros((l, width), dtype)
-    W_gate = np.zeros((l, f, width), dtype) if gated else None
-    b_gate = np.zeros((l, f), dtype) if gated else None
+    rows = [
+        _joined([weigh(item, allocation, width) for item in group], width)
+        for allocation, (_, group) in layers
+    ]
+    f = max(dims(row.value)[0] for row in rows)
+    values, gates, outs = (
+        [getattr(row, part) for row in rows] for part in ("value", "gate", "out")
+    )
+    b_in, b_gate = np.zeros((2, len(layers), f), dtype)
     for i, row in enumerate(rows):
-        start = 0
-        for value, value_bias, gate, gate_bias, out in row:
-            here = slice(start, start + dims(value)[0])
-            b_in[i, here] = value_bias
-            _fill(W_in[i, here], value)
-            _fill(W_out[i, :, here], out)
-            if W_gate is not None and b_gate is not None:
-                b_gate[i, here] = gate_bias
-                _fill(W_gate[i, here], gate)
-            start = here.stop
-    return MLP(W_in, b_in, W_out, b_out, W_gate, b_gate, activation=mlp)
+        b_in[i, : len(row.value_bias)] = row.value_bias
+        b_gate[i, : len(row.gate_bias)] = row.gate_bias
+    return MLP(
+        bank_of(values, (f, width), dtype),
+        b_in,
+        bank_of(outs, (width, f), dtype),
+        np.zeros((len(layers), width), dtype),
+        bank_of(gates, (f, width), dtype) if gated else None,
+        b_gate if gated else None,
+        activation=mlp,
+    )
 
 
-def _fill(block: np.ndarray, weights: Matrix) -> None:
-    """Writes what is not zero: the memory of a large bank is mostly zeros never touched."""
-    entries = sp.coo_array(weights)
-    block[entries.row, entries.col] = entries.data
+class _Weights(NamedTuple):
+    """Value rows and bias, gate rows and bias, output columns."""
+
+    value: Matrix
+    value_bias: np.ndarray
+    gate: Matrix
+    gate_bias: np.ndarray
+    out: Matrix
 
 
-def _neuron_weights(
-    item: Wired, allocation: Allocation, width: int
-) -> tuple[Matrix, float, Matrix, float, Matrix]:
-    """Value rows and bias, gate rows and bias, output columns; what copies has a gate of one."""
+def _joined(groups: Sequence[_Weights], width: int) -> _Weights:
+    """The weights of several groups as those of one."""
+    if not groups:
+        return _Weights(
+            matrix((0, width)), np.zeros(0), matrix((0, width)), np.zeros(0), matrix((width, 0))
+        )
+    value, value_bias, gate, gate_bias, out = zip(*groups, strict=True)
+    return _Weights(
+        matrix(sp.vstack(value)),
+        np.concatenate(value_bias),
+        matrix(sp.vstack(gate)),
+        np.concatenate(gate_bias),
+        matrix(sp.hstack(out)),
+    )
+
+
+def _neuron_weights(item: Wired, allocation: Allocation, width: int) -> _Weights:
+    """One group; what copies has a gate of one."""
     neurons = item.operation
     assert isinstance(neurons, Neurons)
     out = matrix((width, neurons.count))
@@ -186,12 +207,11 @@ def _neuron_weights(
     nothing = matrix((neurons.count, width))
     gate = nothing if neurons.gate is None else rows_of(neurons.gate, allocation, width)
     value = nothing if neurons.value is None else rows_of(neurons.value, allocation, width)
-    return value, float(neurons.value is None), gate, float(neurons.gate is None), out
+    ones = np.ones(neurons.count)
+    return _Weights(value, ones * (neurons.value is None), gate, ones * (neurons.gate is None), out)
 
 
-def _hinge_weights(
-    item: Wired, allocation: Allocation, width: int
-) -> tuple[Matrix, float, Matrix, float, Matrix]:
+def _hinge_weights(item: Wired, allocation: Allocation, width: int) -> _Weights:
     """The same without gates: what copies has a twin, `v = relu(v) - relu(-v)`."""
     value, _, gate, _, out = _neuron_weights(item, allocation, width)
     neurons = item.operation
@@ -199,7 +219,8 @@ def _hinge_weights(
     if neurons.value is not None:
         assert neurons.gate is None, "a ReLU MLP has no products"
         gate, out = matrix(sp.vstack([value, -value])), matrix(sp.hstack([out, -out]))
-    return gate, 0.0, matrix(dims(gate)), 0.0, out
+    nothing = np.zeros(dims(gate)[0])
+    return _Weights(gate, nothing, matrix(dims(gate)), nothing, out)
 
 
 def _ramps(layers: Sequence[tuple[Allocation, Layer]], width: int) -> Ramps:

@@ -25,7 +25,7 @@ from innerloop.compiler.curves import Curve
 from innerloop.compiler.emulated import Emulated
 from innerloop.compiler.forms import Atom, Form
 from innerloop.compiler.graph import Apply, Gate, Head, Operation, Product, Program
-from innerloop.compiler.hinges import Squares, most_passed
+from innerloop.compiler.hinges import most_passed
 from innerloop.compiler.programs import Programs
 from innerloop.compiler.readings import (
     SATURATED,
@@ -122,7 +122,6 @@ class BoundInterpreter:
         for atom, value in self.values.items():
             peak = self.peaks[atom.tokens]
             np.maximum(peak, np.abs(value).max(axis=1, initial=0.0), out=peak)
-        self._weights: dict[Form, Weights] = {}
         self._curves: dict[Atom, Curve] = {}
 
     def run(self, program: Program) -> Reading | None:
@@ -140,9 +139,7 @@ class BoundInterpreter:
 
     def read(self, form: Form) -> Reading:
         """A form in each of its tokens."""
-        if form not in self._weights:
-            self._weights[form] = Weights.of(form)
-        weights = self._weights[form]
+        weights = Weights.of(form)
         rows = len(self.peaks[form.tokens])
         value, rest, size = (np.zeros((rows, form.size)) for _ in range(3))
         noise: Noise = None
@@ -167,8 +164,11 @@ class BoundInterpreter:
         radius = rest + total(noise)
         known = np.isfinite(value) & (radius < _UNBOUNDED)
         peak = self.peaks[atom.tokens]
-        reached = np.where(known, np.abs(value) + radius, 0.0)
-        np.maximum(peak, reached.max(axis=1, initial=0.0), out=peak)
+        reached = np.where(known, np.abs(value) + radius, 0.0).max(axis=1, initial=0.0)
+        if atom.large:
+            peak = np.maximum(peak, reached)
+        else:
+            np.maximum(peak, reached, out=peak)
         written = SPARE * self.spacing * peak[:, None] * (size > 0)
         self.values[atom] = np.nan_to_num(value)
         self.rests[atom] = np.where(known, rest + written, SATURATED)
@@ -227,7 +227,8 @@ class BoundInterpreter:
         first = np.abs(left.value) * right.rest + left.rest * np.abs(right.value)
         rest = first + left.radius * right.radius + rounding
         if self.emulated.hinges:
-            off = hinge_error(self.emulated.squares(product.out), left, right, self.spacing)
+            squares = self.emulated.squares(product.out)
+            off = np.minimum(squares.off(left.reach, right.reach, self.spacing), SATURATED)
             shares.append((off, _named(product)))
             rest = rest + off
         blame = self._blamed(shares, product.out)
@@ -340,14 +341,6 @@ class BoundInterpreter:
         return max(shares, key=lambda share: share[0][:start].max(initial=0.0))[1][0], queries
 
 
-def hinge_error(squares: Squares, left: Reading, right: Reading, spacing: float) -> np.ndarray:
-    """How far a product of hinges may be from the product, and where nothing is known."""
-    a, b = squares.left, squares.right
-    inside = left.reach / a + right.reach / b <= 2.0
-    rounding = spacing * (4.0 * squares.hinges + SPARE) * 4.0 * a * b
-    return np.where(inside, squares.error + rounding, SATURATED)
-
-
 def _named(operation: Operation) -> Blame:
     """An operation in words, in the context and in the queries alike."""
     name, source = operation.out.name, operation.out.source
@@ -363,6 +356,7 @@ def bounds_of(
     precision: Precision,
     symbols: int = 0,
     emulated: Emulated = Emulated(),  # noqa: B008 (frozen)
+    until: float = np.inf,
 ) -> Bounds:
     """Runs all steps on a prompt, reading predictions before each of them and after the last.
 
@@ -374,6 +368,7 @@ def bounds_of(
         precision: How the transformer computes.
         symbols: How many deviations of the state are followed to first order.
         emulated: What stands for operations that the target lacks.
+        until: Ends after a step whose bound is this many times the largest prediction.
 
     Returns:
         Predictions, and a bound on how far the transformer may be from each.
@@ -385,6 +380,8 @@ def bounds_of(
         for _ in range(steps):
             interpreter.run(programs.step)
             outputs.append(interpreter.run(programs.read_out))
+            if _exceeds(outputs[-1], prompt.n, until):
+                break
     found = [output for output in outputs if output is not None]
     radius = np.stack([output.radius[prompt.n :] for output in found])
     return Bounds(
@@ -392,3 +389,10 @@ def bounds_of(
         np.where(radius < _UNBOUNDED, radius, np.inf),
         found[-1].blame[1],
     )
+
+
+def _exceeds(output: Reading | None, n: int, until: float) -> bool:
+    """Whether the radius at the queries is too large beside the values there."""
+    if output is None or until == np.inf:
+        return False
+    return not output.radius[n:].max() <= until * np.abs(output.value[n:]).max()

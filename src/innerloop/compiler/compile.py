@@ -6,6 +6,7 @@ Each pass is a pure function between immutable values, in the file of its name.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import jax
@@ -14,6 +15,7 @@ import numpy as np
 from innerloop.compiler.allocate import Subspace, allocate, lasting
 from innerloop.compiler.anatomy import anatomy_of
 from innerloop.compiler.assemble import Ramps, assemble, rows_of
+from innerloop.compiler.box import Box
 from innerloop.compiler.certificate import Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
 from innerloop.compiler.emulation import Softmax, by_relu, by_softmax
@@ -92,10 +94,12 @@ def compile(
         bounds = sample_bounds(
             made.programs, likes[0], steps, made.splines, target.dtype, made.emulated
         )
-    return _built(made, steps, max(prompt.n for prompt in likes), target, bounds)
+    return _built(made, steps, likes, target, bounds)
 
 
-def _built(made: StandIns, steps: int, most: int, target: Target, bounds: SampleBounds) -> Compiled:
+def _built(
+    made: StandIns, steps: int, likes: Sequence[Prompt], target: Target, bounds: SampleBounds
+) -> Compiled:
     """The weights, from the programs and what stands for operations in them."""
     programs, dtype = made.programs, target.dtype
     fixed, sink = _lasting(programs, target)
@@ -106,6 +110,7 @@ def _built(made: StandIns, steps: int, most: int, target: Target, bounds: Sample
     if not begins_at_once:
         blocks = [programs.init, *blocks]
     plans = [_planned(program, programs, made.expansion) for program in blocks]
+    most = max(prompt.n for prompt in likes)
     plans, scores = _attending(plans, programs, most, target, sink)
     allocations = [
         allocate(plan, program.block, fixed, wipe=program.block != "read-out")
@@ -138,7 +143,7 @@ def _built(made: StandIns, steps: int, most: int, target: Target, bounds: Sample
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
         anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        _certificate(blocks, made, target, scores, bounds),
+        replace(_certificate(blocks, made, target, scores, bounds), steps=steps, **_sample(likes)),
     )
 
 
@@ -222,6 +227,11 @@ def _beginning(
 
 def _ramps_in(ramps: Ramps, dtype: str) -> Ramps:
     return Ramps(*(leaf.astype(dtype) if leaf.dtype == np.float64 else leaf for leaf in ramps))
+
+
+def _sample(likes: Sequence[Prompt]) -> dict:
+    """What a certificate keeps of the sample prompts."""
+    return {"box": Box.of(likes), "examples": likes[0].n, "queries": likes[0].m}
 
 
 def _certificate(

@@ -79,6 +79,10 @@ class RunReport:
 class Compiled(eqx.Module):
     """A learner as a transformer.
 
+    A model is a function and a PyTree. `jax.jit(model)` and `jax.vmap(model)` take its weights as
+    constants and skip its zeros; `eqx.filter_jit(model)` takes them as arguments, and multiplies by
+    every weight. Two models are equal if they are one object; `eqx.tree_equal` compares weights.
+
     Attributes:
         transformer: The weights; the same class as every other model.
         embed: `W_E`, from `[x; y; 1]` to the residual stream.
@@ -150,6 +154,12 @@ class Compiled(eqx.Module):
         """What every head and every group of neurons computes, reads and writes."""
         return self.parts
 
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
     def __call__(self, prompt: Prompt, *, dense: bool = False) -> Float[Array | np.ndarray, "m p"]:
         """The predictions at the queries after the last step.
 
@@ -205,7 +215,9 @@ class Compiled(eqx.Module):
 
     def _runner(self) -> Runner | None:
         sections = self.sections
-        return runner_of(self, *self._weights, sections.init, sections.step, sections.steps)
+        transformer, embed, registers, unembed, ramps = self._weights
+        weights = transformer, embed, registers, self.sink, unembed, ramps
+        return runner_of(self, *weights, sections.init, sections.step, sections.steps)
 
     def _in_precision(self, function, prompt: Prompt):
         cast = jax.tree.map(lambda leaf: _as_dtype(leaf, self.dtype), prompt)

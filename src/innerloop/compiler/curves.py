@@ -5,8 +5,9 @@ Neurons make a continuous piecewise parabola `s`. If the learner computes `f(x)`
 
     |s(u) - f(x)| <= |s(x) - f(x)| + r max_{[x - r, x + r]} |s'| + rounding,
 
-and all three terms are computed, not estimated: between two knots `|s'|` is largest at an end. A
-ramp of height `h` in place of a jump moves `s` by no more than `h`, however steep it is.
+and all three terms are computed, not estimated: between two knots `|s'|` is largest at an end, and
+`s(u)` lies between the values at both ends and those at which it turns. A ramp of height `h` in
+place of a jump moves `s` by no more than `h`, however steep it is.
 Axes: `k` knots.
 """
 
@@ -144,6 +145,17 @@ class Curve:
         return RangeMaximum(most), RangeMaximum(-least)
 
     @cached_property
+    def _turns(self) -> tuple[RangeMaximum, RangeMaximum]:
+        """The largest value of each piece, where it begins or where it turns; of its negative."""
+        p = self._parabolas
+        slope, bend, start = p.slope[1:], p.bend[1:], p.value[1:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            d = -slope / (2.0 * bend)
+            inside = (d > 0.0) & (d < np.append(np.diff(p.knots), np.inf))
+            turn = np.where(inside, start + 0.5 * d * slope, start)
+        return RangeMaximum(np.maximum(start, turn)), RangeMaximum(-np.minimum(start, turn))
+
+    @cached_property
     def _pieces(self) -> RangeMaximum:
         assert self.exact is not None, "only what is piecewise linear has jumps"
         return RangeMaximum(np.abs(self.exact.slopes))
@@ -163,7 +175,8 @@ class Curve:
             return abs(self.spline.slope) * r
         if not self.jumps:
             least, most = self._slope_range(x, r)
-            return r * np.maximum(-least, most)
+            monotone = (least >= 0.0) | (most <= 0.0)
+            return np.minimum(self._moved(x, r, monotone), r * np.maximum(-least, most))
         assert self.exact is not None, "only what is piecewise linear has jumps"
         pieces = self._pieces(
             np.searchsorted(self.exact.knots, x - r, side="left"),
@@ -173,6 +186,16 @@ class Curve:
         for start, stop, height in self.jumps:
             stepped = stepped + height * ((x + r > start) & (x - r < stop))
         return np.where(r > 0, stepped, 0.0)
+
+    def _moved(self, x: np.ndarray, r: np.ndarray, monotone: np.ndarray) -> np.ndarray:
+        """The same from values: at both ends, and in every piece between where it turns."""
+        here, *ends = (self.value(at) for at in (x, x - r, x + r))
+        low, high = (
+            np.searchsorted(self._parabolas.knots, self.spline.facing * x + d) for d in (-r, r)
+        )
+        above, below = (turned(np.maximum(low - 1, 0), high) for turned in self._turns)
+        turned = np.where(monotone, 0.0, np.maximum(above - here, below + here))
+        return np.maximum(turned, np.maximum(*(np.abs(end - here) for end in ends)))
 
     def tangent(self, x: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The slope at `x`, and how far other slopes within `r` of it are from that."""

@@ -51,7 +51,8 @@ class Expansion:
     _relus: dict[tuple, Atom] = field(default_factory=dict)
 
     def expand(self, operations: Sequence[Operation]) -> list[LayerOperation]:
-        """Heads as they are, everything else as neurons."""
+        """Heads as they are, everything else as neurons; no block reads another's bits."""
+        self._bits = {}
         self._relus = {
             operation.base.key: operation.out
             for operation in operations

@@ -19,6 +19,9 @@ from innerloop.compiler.forms import Atom, Form, Tokens, dims, eye, matrix
 from innerloop.compiler.functions import Function
 from innerloop.kernels import Kernel
 
+_SMALL = np.concatenate([-np.logspace(0, -15, 16), [0.0], np.logspace(-15, 0, 16)])
+_LARGE = 100.0
+
 
 @dataclass(frozen=True, eq=False)
 class Head:
@@ -141,6 +144,13 @@ def needed(operations: Sequence[R], results: Iterable[Form]) -> list[R]:
     return kept[::-1]
 
 
+def is_large(function: Function) -> bool:
+    """Whether it makes large numbers of small ones, as `1 / (sqrt(x) + 1e-8)` does."""
+    with np.errstate(all="ignore"):
+        values = np.abs(np.asarray(function.evaluate(_SMALL), float))
+    return bool(np.max(values[np.isfinite(values)], initial=0.0) > _LARGE)
+
+
 @dataclass
 class Flags:
     """The atoms that say what a token is: constants are read from them.
@@ -159,7 +169,7 @@ class Flags:
 
     def constant(self, tokens: Tokens, values: Iterable[float] | np.ndarray) -> Form:
         """The vector `values` in every data token, or in every register token."""
-        column = matrix([[float(v)] for v in values])
+        column = matrix(np.fromiter(values, float)[:, None])
         if tokens == "data":
             return Form("data", dims(column)[0], {self.one: column} if column.nnz else {})
         rows = matrix(column @ matrix([[1.0] * self.registers]))
@@ -212,7 +222,7 @@ class Graph:
     ) -> Atom:
         """The atom that holds a scalar function of `base`, on the first `rows` registers."""
         label = function.name or "f"
-        out = Atom(label, base.tokens, base.size, replicated, source)
+        out = Atom(label, base.tokens, base.size, replicated, source, is_large(function))
         identity = ("apply", base.key, function.key, rows)
         return self._once(identity, Apply(out, base, function, rows))
 

@@ -49,6 +49,12 @@ class Squares:
         """The largest error of the product."""
         return self.left * self.right * self.spacing**2 / 16
 
+    def off(self, left: np.ndarray, right: np.ndarray, resolution: float) -> np.ndarray:
+        """How far products of factors of at most these sizes may be off; infinite beyond range."""
+        a, b = self.left, self.right
+        rounding = resolution * (4.0 * self.hinges + 8.0) * 4.0 * a * b
+        return np.where(left / a + right / b <= 2.0, self.error + rounding, np.inf)
+
 
 def most_passed(size: float) -> float:
     """The largest value that a gate of hinges keeps out when it is closed, `M`."""

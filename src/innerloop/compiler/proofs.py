@@ -24,6 +24,8 @@ from innerloop.prompts import Prompt
 
 RAMPS = {"float64": (1e-12, 1e-6), "float32": (1e-9, 1e-3)}
 """By precision, the widths of the ramps of a gate, and of a jump whose value is needed."""
+_SAYS_NOTHING = 1.0
+"""A difference as large as the prediction."""
 _MOST_WORK = 3_000
 _NUMBERS_LIKE_A_CALL = 30_000
 _QUICK_NUMBERS = 1 << 17
@@ -34,6 +36,7 @@ class SampleBounds(NamedTuple):
     """The fields of a certificate that speak of the sample prompt."""
 
     sample_bounds: tuple[float, ...]
+    vacuous: bool
     largest: str
 
 
@@ -45,7 +48,7 @@ def sample_bounds(
     dtype: str,
     emulated: Emulated,
 ) -> SampleBounds:
-    """Bounds on the sample prompt, for as many steps as do not delay a compilation.
+    """Bounds on the sample prompt, as long as they say something and do not delay a compilation.
 
     Args:
         programs: The three programs.
@@ -61,11 +64,20 @@ def sample_bounds(
     most = _MOST_WORK / (operations * (1.0 + numbers / _NUMBERS_LIKE_A_CALL))
     precision = Precision(dtype, *RAMPS[dtype])
     bounds = bounds_of(
-        programs, few, min(steps, 1 + int(most)), splines, precision, symbols, emulated
+        programs,
+        few,
+        min(steps, 1 + int(most)),
+        splines,
+        precision,
+        symbols,
+        emulated,
+        until=_SAYS_NOTHING,
     )
-    each = bounds.radius.max(axis=(1, 2)) / largest_prediction(bounds.predictions)
-    known = np.where(np.isnan(each), np.inf, each)
-    return SampleBounds(tuple(float(bound) for bound in known), bounds.largest)
+    with np.errstate(over="ignore", invalid="ignore"):
+        each = bounds.radius.max(axis=(1, 2)) / largest_prediction(bounds.predictions)
+    told = each < _SAYS_NOTHING
+    count = len(told) if told.all() else int(np.argmin(told))
+    return SampleBounds(tuple(map(float, each[:count])), count < len(each), bounds.largest)
 
 
 def largest_prediction(predictions: np.ndarray) -> float:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -108,7 +109,14 @@ class Weights:
 
     @staticmethod
     def of(form: Form) -> "Weights":
-        """The matrices ready for use; a row that copies one entry rounds nothing."""
+        """The matrices ready for use; found once for a form, however many prompts read it."""
+        if form not in _KNOWN:
+            _KNOWN[form] = Weights._found(form)
+        return _KNOWN[form]
+
+    @staticmethod
+    def _found(form: Form) -> "Weights":
+        """A row that copies one entry rounds nothing."""
         counts = np.zeros(form.size, int)
         copies = np.ones(form.size, bool)
         for weights in form.terms.values():
@@ -118,6 +126,9 @@ class Weights:
         exact = (counts <= 1) & copies
         terms = tuple((atom, _quick(w), _quick(abs(w))) for atom, w in form.terms.items())
         return Weights(terms, int(counts.max(initial=0)), np.where(exact, 0, counts + SPARE))
+
+
+_KNOWN: WeakKeyDictionary[Form, Weights] = WeakKeyDictionary()
 
 
 def _quick(weights: Matrix) -> Matrix | np.ndarray | None:

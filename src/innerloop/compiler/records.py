@@ -38,7 +38,7 @@ def taken_apart(value: object, tensors: Tensors, name: str = "") -> object:
     """
     match value:
         case np.ndarray() | jax.Array():
-            tensors[name] = np.ascontiguousarray(value)
+            tensors[name] = np.asarray(value)
             return None
         case None | bool() | str():
             return value

@@ -17,8 +17,8 @@ from innerloop.compiler.graph import Apply, Operation
 from innerloop.compiler.splines import Spline, interpolated
 
 _WIDER = 0.25
-_FURTHER = 10.0
-"""Functions that fall from a pole need few neurons for another decade."""
+_FURTHER = 100.0
+"""Functions that fall from a pole need few neurons for another decade: 60 of a thousand."""
 _NEAREST = 1e-3
 _UNBOUNDED = 1e30
 
@@ -96,12 +96,12 @@ def _domain(function: Function, low: float, high: float) -> tuple[float, float]:
     """The measured range made wider, as far as the function is finite and does not blow up."""
     margin = _WIDER * max(high - low, 1e-3 * max(abs(low), abs(high), 1e-6))
     lower, upper = low - margin, high + margin
-    if low > 0 >= lower and _blows_up(function, low):
+    if low >= 0 >= lower and high > 0 and _blows_up(function, low or high):
         upper = max(upper, _FURTHER * high)
-        lower = 0.0 if _reaches_zero(function, low) else low / 4
-    if high < 0 <= upper and _blows_up(function, high):
+        lower = 0.0 if _reaches_zero(function, low or high) else low / 4 or lower
+    if high <= 0 <= upper and low < 0 and _blows_up(function, high or low):
         lower = min(lower, _FURTHER * low)
-        upper = 0.0 if _reaches_zero(function, high) else high / 4
+        upper = 0.0 if _reaches_zero(function, high or low) else high / 4 or upper
     if lower < 0 < upper and _has_pole(function, high if high >= -low else low):
         side = 1.0 if high >= -low else -1.0
         edge = _NEAREST * max(high, -low) * side

@@ -8,7 +8,8 @@ neighbours differ by a multiple of `x - t_i`:
 
 so ReLU neurons give lines between knots (error `h^2 f'' / 8`) and ReGLU neurons parabolas (error
 `h^3 f''' / 125`). The sum is anchored at the side from which fewer large terms cancel, which keeps
-`1 / sqrt(x)` accurate over ten decades. Outside its domain a spline goes on as a line.
+`1 / sqrt(x)` accurate over ten decades. Outside its domain a spline goes on as a line; left of zero
+as a constant, where a root that rounding made negative would be multiplied by a slope of 1e30.
 """
 
 from collections.abc import Callable
@@ -24,6 +25,7 @@ _SHORTEST = 1e-14
 _MOST_PIECES = {1: 20_000, 2: 10_000}
 _MOST_PROBES = 2_000
 _WORST = 100.0
+_STEEP = 1e3
 
 
 @dataclass(frozen=True)
@@ -172,6 +174,8 @@ def _pieces(
         bend = -4.0 * (inner - 0.5 * (at[:-1] + at[1:])) / h**2
     left = chord - bend * h
     first, last = left[0], left[-1] + 2.0 * bend[-1] * h[-1]
+    if ends[0] == 0.0 and abs(first) * ends[-1] > _STEEP * np.ptp(at):
+        first = 0.0
     slopes = np.concatenate([[first], left, [last]])
     return slopes, np.concatenate([[0.0], bend, [0.0]])
 

@@ -4,7 +4,10 @@ r"""A compiled model on disk: a directory in the layout that model hubs use.
     certificate.json    what the model promises, and the checksums of the two files above
     README.md           a card for people
 
-Loading executes nothing: JSON and tensors are read, checked, and only then put together.
+Loading executes nothing: JSON and tensors are read, checked, and only then put together. A tensor
+has the name of the fields that lead to it; a large bank that is mostly zeros is stored as its
+entries (`innerloop.compiler.packing`), so that padding takes no room on disk. There a zero loses
+its sign, and nothing else changes.
 """
 
 import hashlib
@@ -21,6 +24,7 @@ import safetensors
 import safetensors.numpy
 
 from innerloop.compiler.compiled import Compiled
+from innerloop.compiler.packing import packed, unpacked
 from innerloop.compiler.records import Misfit, Tensors, as_json, put_together, taken_apart
 
 WEIGHTS, CONFIG, CERTIFICATE, CARD = (
@@ -29,7 +33,7 @@ WEIGHTS, CONFIG, CERTIFICATE, CARD = (
     "certificate.json",
     "README.md",
 )
-_FORMAT, _VERSION = "innerloop", 1
+_FORMAT, _VERSION = "innerloop", 2
 _SUMMARY = ("d", "p", "steps", "depth", "width", "dtype")
 
 
@@ -116,7 +120,7 @@ def _files(model: Compiled) -> dict[str, bytes]:
         "model": record,
     }
     files = {
-        WEIGHTS: safetensors.numpy.save(tensors, {"format": "np"}),
+        WEIGHTS: safetensors.numpy.save(packed(tensors), {"format": "np"}),
         CONFIG: as_json(config),
     }
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
@@ -227,6 +231,7 @@ def _model(directory: Path, config: dict, certificate: dict, tensors: Tensors) -
         ):
             if not isinstance(record.get(key), dict):
                 raise Misfit(f"{name} lacks `{key}`.")
+        tensors = unpacked(tensors)
         whole = {**config["model"], "certificate": certificate["certificate"]}
         model = put_together(Compiled, whole, tensors, {})
         _check_whole(model, config, tensors)

@@ -100,7 +100,7 @@ def _accumulated(
     replaced: dict[Atom, Atom] = {}
     for operation in operations:
         atom = operation.out
-        signature = (atom.tokens, atom.size, atom.replicated, tuple(uses[atom]))
+        signature = (atom.tokens, atom.size, atom.replicated, atom.large, tuple(uses[atom]))
         first = chosen.setdefault(signature, atom)
         if first is not atom:
             replaced[atom] = first

@@ -2,11 +2,10 @@ r"""Transformers that are trained to learn in context: prompts to tokens, blocks
 
     joined        context (x_i; y_i), queries (xq; 0)
     alternating   x_1, y_1, x_2, ... as tokens (x; 0; P_t), (0; y; P_t), queries (xq; 0; P_2n)
-    prediction    minus what the query's target slot holds after the last block
 
-Queries attend to the context and to nothing else. `P_t` are sinusoids, concatenated. Beyond one
-layer the minus matters: the same weights turn context targets into residuals `y - w x`, and the
-query's zero into `-w x`.
+Queries attend to the context and to nothing else. `P_t` are sinusoids, concatenated. A prediction
+is minus the target's slot of a query: there, as in the context, a layer that learns subtracts what
+it explains, `y_j <- y_j - dW x_j`. With a plus sign layers that share weights could not descend.
 Departs from von Oswald et al., A.12: targets have coordinates of their own in alternating tokens,
 and predictions are read there; the published code reads a positional coordinate.
 Axes: `t` tokens, `r` residual width, `n` context, `m` queries, `d` covariates, `p` targets.
@@ -77,7 +76,7 @@ class InContextTransformer(eqx.Module):
 
     @property
     def read_slots(self) -> slice:
-        """Where minus a prediction stands: the target's slot, before any positions."""
+        """Where in the stream a prediction stands: the target's slot, before any positions."""
         return slice(-self.p - self.positions, -self.positions or None)
 
     def streams(self, prompt: Prompt) -> tuple[Float[Array, "t r"], ...]:

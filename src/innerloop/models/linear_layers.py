@@ -4,7 +4,7 @@ r"""Stacks of linear attention without neurons, in fewer operations than token b
 
 `C` holds the context tokens, `Q` the queries, `A = W_Q^T W_K` and `B = (W_O W_V)^T` the products of
 a head, which are all that it does. In the last layer only queries are needed, and of them only the
-target's slot: `sum_h (Q A_h C^T) (C B_h)`, which never forms a matrix of tokens by width.
+target's slot, negated: `sum_h (Q A_h C^T) (C B_h)`, which never forms a matrix of tokens by width.
 Axes: `n` context, `m` queries, `r` residual width, `p` targets, `h` heads.
 """
 
@@ -76,7 +76,7 @@ def _step(
 ):
     """What a layer adds to tokens, as a function of them; in the cheaper association."""
     n, r = context.shape
-    if cheaper_order(n, r, r) == "keys_first" or n + 1 >= r:
+    if cheaper_order(n, r, r) == "keys_first":
         gram = context.T @ context
         update = jnp.einsum("hrs,st,htu->ru", queries_keys, gram, values_outputs)
         return lambda tokens: tokens @ update

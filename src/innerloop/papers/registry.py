@@ -8,21 +8,33 @@ from innerloop.papers.bai2023 import BAI_2023
 from innerloop.papers.cheng2023 import CHENG_2023
 from innerloop.papers.claims import Item, Paper
 from innerloop.papers.fu2023 import FU_2023
+from innerloop.papers.garg2022 import GARG_2022
+from innerloop.papers.kimsuzuki2024 import KIM_SUZUKI_2024
 from innerloop.papers.mahankali2023 import MAHANKALI_2023
+from innerloop.papers.nath2024 import NATH_2024
+from innerloop.papers.raventos2023 import RAVENTOS_2023
 from innerloop.papers.vonoswald2022 import VON_OSWALD_2022
 from innerloop.papers.vonoswald2023 import VON_OSWALD_2023
+from innerloop.papers.wu2024 import WU_2024
+from innerloop.papers.yang2023 import YANG_2023
 from innerloop.papers.zhang2023 import ZHANG_2023
 
 PAPERS: tuple[Paper, ...] = (
+    GARG_2022,
     VON_OSWALD_2022,
     AHN_2023,
     AKYUREK_2023,
     BAI_2023,
     MAHANKALI_2023,
+    RAVENTOS_2023,
     VON_OSWALD_2023,
+    YANG_2023,
     ZHANG_2023,
     FU_2023,
     CHENG_2023,
+    KIM_SUZUKI_2024,
+    NATH_2024,
+    WU_2024,
 )
 
 

@@ -114,6 +114,6 @@ def _run(key: str, name: str, scale: Scale, directory: Path) -> Result:
     except Exception:
         error = traceback.format_exc()
     seconds = time.perf_counter() - started
-    result = Result(key, name, scale, outcome, error, seconds, versions(), fingerprint(claim))
+    result = Result(key, name, scale, outcome, error, seconds, versions(), fingerprint())
     Store(directory).save(result)
     return result

@@ -1,15 +1,15 @@
 """Results of claims on disk: a file a claim, written whole or not at all, so a kill loses nothing.
 
-A file is named by paper, claim and scale, and holds a fingerprint of the code that made it. What
-another version of the claim's code made is computed again.
+A file is named by paper, claim and scale, and holds a fingerprint of the package that made it. What
+another version of the code made is computed again.
 """
 
 import hashlib
-import inspect
 import json
 import os
 import tempfile
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +17,7 @@ import numpy as np
 
 from innerloop.papers.claims import Check, Claim, Outcome, Scale
 
+WITHOUT_NUMBERS = ("cli", "report")
 PACKAGES = ("innerloop", "jax", "numpy", "scipy", "equinox", "optax")
 
 
@@ -45,12 +46,18 @@ class Result:
     fingerprint: str
 
 
-def fingerprint(claim: Claim) -> str:
-    """A digest of the module in which a claim is measured, and of the packages' versions."""
-    module = inspect.getmodule(claim.measure)
-    source = inspect.getsource(module) if module is not None else ""
-    digest = hashlib.sha256(source.encode())
-    digest.update(json.dumps(versions(), sort_keys=True).encode())
+def fingerprint() -> str:
+    """A digest of the code that claims depend on, and of the packages' versions."""
+    return _digest(json.dumps(versions(), sort_keys=True))
+
+
+@cache
+def _digest(stated: str) -> str:
+    package = Path(__file__).parents[1]
+    digest = hashlib.sha256(stated.encode())
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] not in WITHOUT_NUMBERS:
+            digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
@@ -99,7 +106,7 @@ class Store:
             result = _decoded(json.loads(path.read_text("utf-8")))
         except (FileNotFoundError, json.JSONDecodeError, KeyError, TypeError):
             return None
-        return result if result.fingerprint == fingerprint(claim) else None
+        return result if result.fingerprint == fingerprint() else None
 
 
 def _encoded(result: Result) -> dict:

@@ -52,9 +52,10 @@ class TeacherPool(LinearRegression):
         return self.taught(member, key=prompt)
 
     def bayes(self, prompt: Prompt) -> Float[Array, "m p"]:
-        r"""The mean over teachers by their posterior weight (dMMSE).
+        """The mean over teachers by their posterior weight (dMMSE).
 
-        softmax_k(-|y - X w_k|^2 / (2 noise^2)); without noise, the teacher that fits best
+        The weights are `softmax_k(-|y - X w_k|^2 / (2 noise^2))`; without noise, all weight is on
+        the teacher that fits best.
         """
         teachers = self.teachers()
         residuals = jnp.asarray(prompt.y)[None] - jnp.einsum("nd,kdp->knp", prompt.x, teachers)

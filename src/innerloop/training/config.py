@@ -129,6 +129,8 @@ class TrainingConfig:
         for name in ("steps", "batch", "evaluate_every", "evaluation_prompts", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if self.patience is not None and self.patience < 1:
+            raise ValueError(f"patience must be at least 1 evaluation; got {self.patience}.")
         if self.curriculum is not None and self.curriculum.every % self.evaluate_every:
             raise ValueError(
                 f"a curriculum grows between chunks, so its every={self.curriculum.every} must be "

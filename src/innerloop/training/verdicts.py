@@ -80,8 +80,8 @@ def _judged(past: Sequence[float | None], now: float, step: int, config: Trainin
         return Verdict(log.DIVERGED, step)
     if config.target is not None and now <= config.target:
         return Verdict(log.TARGET, step)
-    if config.patience is not None and len(past) > config.patience:
+    if config.patience is not None and len(past) >= config.patience:
         finite = [np.inf if loss is None else loss for loss in (*past, now)]
-        if min(finite[-config.patience - 1 :]) >= min(finite[: -config.patience - 1], default=0):
+        if min(finite[-config.patience :]) >= min(finite[: -config.patience]):
             return Verdict(log.STALLED, step)
     return Verdict(log.FINISHED if step >= config.steps else log.RUNNING, None)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int
 
+from innerloop.compiler.forms import Matrix
 from innerloop.compiler.runner import heads
 from innerloop.compiler.runner.known import Flags, Known, links, touched, touching
 from innerloop.compiler.runner.plan import PlannedLayer, rewritten
@@ -104,15 +105,19 @@ def _neurons(item: PlannedLayer, stacks: Stacks) -> Stacks:
         terms = [(kept, stack.rows(kept))]
         if new.size:
             terms.append((new, stack.mapped(divided.linear[new], divided.shift[new])))
-        bent = divided.bent
-        active = np.flatnonzero(touching(bent.out, needed))
-        if active.size:
-            bent = bent.chosen(active)
-            rows = np.flatnonzero(needed & touched(bent.out, np.ones(len(active), bool)))
-            terms.append((rows, _hidden(bent, stack).mapped(bent.out[rows])))
+        curves, others = item.curved[role]
+        if others.rectified.size:
+            terms.append(_added(_hidden(others, stack), others.out, needed))
+        terms += [_added(Stack.of_array(c.of(stack)), c.out, needed) for c in curves]
         whole = total(stack.size, stack.tokens, terms, stack.known.dtype)
         made.append(pruned(whole, known, needed).compact())
     return tuple(made)
+
+
+def _added(hidden: Stack, out: Matrix, needed: Flags) -> tuple[Rows, Stack]:
+    """What is needed of `out @ hidden`, and where."""
+    rows = np.flatnonzero(needed & (np.diff(out.indptr) > 0))
+    return rows, hidden.mapped(out[rows])
 
 
 def _hidden(neurons: SparseNeurons, stack: Stack) -> Stack:

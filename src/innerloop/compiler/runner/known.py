@@ -54,7 +54,7 @@ class Known:
 
 
 Stream = tuple[Known, ...]
-"""By role: what is known of context tokens, query tokens, registers."""
+"""By role: what is known of context tokens, query tokens, registers, and of a sink."""
 
 
 def touched(weights: Matrix, columns: Flags) -> Flags:

@@ -23,8 +23,9 @@ from innerloop.compiler.runner.known import (
     touched,
     touching,
 )
+from innerloop.compiler.runner.piecewise import Curved, curved
 from innerloop.compiler.runner.sparse import SparseLayer, SparseRamps
-from innerloop.tokens import REGISTER_ROLE
+from innerloop.tokens import REGISTER_ROLE, SINK_ROLE
 
 Needs = tuple[Flags, ...]
 
@@ -38,6 +39,7 @@ class PlannedLayer(NamedTuple):
         between: What is known after it.
         middle: What is needed after attention.
         divided: By group, the neurons.
+        curved: By group, those of the neurons that bend and are needed.
         after: What is known after the neurons.
         needed: What is needed after the neurons.
         ramps: By group, the ramps to watch.
@@ -48,6 +50,7 @@ class PlannedLayer(NamedTuple):
     between: Stream
     middle: Needs
     divided: tuple[Divided, ...]
+    curved: tuple[Curved, ...]
     after: Stream
     needed: Needs
     ramps: tuple[SparseRamps, ...]
@@ -79,6 +82,7 @@ def plan(
     read_out: Sequence[SparseLayer],
     begin: Stream,
     read: Needs,
+    dtype: str,
 ) -> Plan:
     """Follows knowledge and need.
 
@@ -88,6 +92,7 @@ def plan(
         read_out: The layers of the read-out.
         begin: What is known before the first layer.
         read: What is read after the last.
+        dtype: The precision of the run.
     """
     first = follow(start, begin)
     state = settle(step, first.end)
@@ -100,13 +105,13 @@ def plan(
         if all((a == b).all() for a, b in zip(kept, more, strict=True)):
             break
         kept = more
-    planned = _planned(step, loop, kept)
+    planned = _planned(step, loop, kept, dtype)
     changed = _changed(planned, state)
     carried = tuple(a & b for a, b in zip(kept, changed, strict=True))
     return Plan(
-        _planned(start, first, kept),
+        _planned(start, first, kept, dtype),
         planned,
-        _planned(read_out, last, read),
+        _planned(read_out, last, read, dtype),
         state,
         kept,
         carried,
@@ -122,14 +127,16 @@ def _backwards(layers: Sequence[SparseLayer], known: Followed, needed: Needs) ->
     return history[::-1]
 
 
-def _planned(layers: Sequence[SparseLayer], known: Followed, needed: Needs) -> list[PlannedLayer]:
+def _planned(
+    layers: Sequence[SparseLayer], known: Followed, needed: Needs, dtype: str
+) -> list[PlannedLayer]:
     """The layers with their needs."""
     needs = _backwards(layers, known, needed)
     made = []
     for index, layer in enumerate(layers):
         between, middle, end = known.between[index], needs[2 * index + 1], needs[2 * index + 2]
         ramps = tuple(
-            _observable(layer.ramps[int(role == REGISTER_ROLE)], stream, there)
+            _observable(_watched(layer, role), stream, there)
             for role, (stream, there) in enumerate(zip(between, middle, strict=True))
         )
         made.append(
@@ -139,12 +146,24 @@ def _planned(layers: Sequence[SparseLayer], known: Followed, needed: Needs) -> l
                 between,
                 middle,
                 known.divided[index],
+                tuple(
+                    _curved(divided, stream, rows, dtype)
+                    for divided, stream, rows in zip(
+                        known.divided[index], between, end, strict=True
+                    )
+                ),
                 known.after[index],
                 end,
                 ramps,
             )
         )
     return made
+
+
+def _curved(divided: Divided, known: Known, needed: Flags, dtype: str) -> Curved:
+    """The neurons that bend and reach what is needed."""
+    active = np.flatnonzero(touching(divided.bent.out, needed))
+    return curved(divided.bent.chosen(active), known, dtype)
 
 
 def _before_neurons(divided: tuple[Divided, ...], stream: Stream, after: Needs) -> Needs:
@@ -171,6 +190,14 @@ def _before_heads(layer: SparseLayer, stream: Stream, after: Needs) -> Needs:
                 before[source] |= touching(head.key, link.keys)
                 before[source] |= touching(head.value, link.values & wanted)
     return tuple(rows & known.varying for rows, known in zip(before, stream, strict=True))
+
+
+def _watched(layer: SparseLayer, role: int) -> SparseRamps:
+    """The ramps of a group of tokens; a sink has none."""
+    data, registers = layer.ramps
+    if role == SINK_ROLE:
+        return data.chosen(np.zeros(0, int))
+    return registers if role == REGISTER_ROLE else data
 
 
 def _observable(ramps: SparseRamps, known: Known, there: Flags) -> SparseRamps:

@@ -1,7 +1,8 @@
 r"""The specialised runner: the same transformer, computed as sparsely as its weights are.
 
-Context tokens, query tokens and registers are three arrays of columns. The plan is made once from
-the dense weights, whoever wrote them; a prompt of another size is only traced again.
+Context tokens, query tokens, registers and, where attention needs one, the sink are arrays of
+columns. The plan is made once from the dense weights, whoever wrote them; a prompt of another size
+is only traced again.
 Axes: `n` context, `m` queries, `d` covariates, `p` targets, `R` registers, `r` residual width.
 """
 
@@ -31,6 +32,7 @@ from innerloop.compiler.runner.stack import Stack
 from innerloop.models import Transformer
 from innerloop.precision import is_traced
 from innerloop.prompts import Prompt
+from innerloop.tokens import ROLES
 
 _PATTERNS = 32
 """Weights with coordinates of more kinds than this in one layer have no structure to exploit."""
@@ -44,6 +46,7 @@ class Runner:
         layers: The layers, in the order in which they are visited.
         embed: `W_E`, `(r, d + p + 1)`.
         registers: The register tokens at the start, `(R, r)`.
+        sink: The sink is `sink[0] + log(n) sink[1]`; None if there is none.
         unembed: `W_U`, `(p, r)`.
         start: How many layers come before the steps.
         step: How many layers a step has.
@@ -55,6 +58,7 @@ class Runner:
         layers: Sequence[SparseLayer],
         embed: Float[Array | np.ndarray, "r inputs"],
         registers: Float[Array | np.ndarray, "registers r"],
+        sink: Float[Array | np.ndarray, "2 r"] | None,
         unembed: Float[Array | np.ndarray, "p r"],
         start: int,
         step: int,
@@ -63,21 +67,28 @@ class Runner:
         self.steps = steps
         self._embed, self._unembed = matrix(np.asarray(embed)), matrix(np.asarray(unembed))
         self._registers = np.asarray(registers).T
+        self._sink = None if sink is None else np.asarray(sink)
         inputs, p = embed.shape[1], unembed.shape[0]
         one, label = np.zeros((inputs, 1)), np.arange(inputs - 1 - p, inputs - 1)
         one[-1] = 1.0
         given = np.arange(inputs) < inputs - 1
         in_queries = given & ~np.isin(np.arange(inputs), label)
-        begin = (
+        begin = [
             Known(one, given).mapped(self._embed),
             Known(one, in_queries).mapped(self._embed),
             Known(self._registers, np.zeros(len(self._registers), bool)),
-        )
+        ]
         nothing = np.zeros(len(self._registers), bool)
-        read = nothing, touching(self._unembed, np.ones(p, bool)), nothing
+        read = [nothing, touching(self._unembed, np.ones(p, bool)), nothing]
+        if self._sink is not None:
+            counts = self._sink[1] != 0.0
+            begin.append(Known(np.where(counts, 0.0, self._sink[0])[:, None], counts))
+            read.append(nothing)
         end = start + step * steps
         loop = layers[start : start + step] if steps else []
-        self._plan: Plan = plan(layers[:start], loop, layers[end:], begin, read)
+        self._plan: Plan = plan(
+            layers[:start], loop, layers[end:], tuple(begin), tuple(read), str(embed.dtype)
+        )
         self.predictions = jax.jit(self._predictions)
         self.iterates = jax.jit(self._iterates)
 
@@ -121,6 +132,9 @@ class Runner:
             groups.append(inputs.mapped(self._embed))
         registers = self._registers
         groups.append(Stack.of_known(registers.astype(dtype), registers.shape[1]))
+        if self._sink is not None:
+            sees = self._sink[0] + np.log(prompt.n) * self._sink[1]
+            groups.append(Stack.of_known(sees[:, None].astype(dtype), 1))
         return through(self._plan.start, tuple(groups), prompt.n)
 
     def _read(self, stacks: Stacks, n: int) -> tuple[Float[Array, "m p"], Int[Array, "layers 2"]]:
@@ -162,6 +176,7 @@ def runner_of(
     transformer: Transformer,
     embed: Float[Array | np.ndarray, "r inputs"],
     registers: Float[Array | np.ndarray, "registers r"],
+    sink: Float[Array | np.ndarray, "2 r"] | None,
     unembed: Float[Array | np.ndarray, "p r"],
     ramps: Ramps,
     start: int,
@@ -177,35 +192,37 @@ def runner_of(
         transformer: The weights.
         embed: As in `Runner`.
         registers: As in `Runner`.
+        sink: As in `Runner`.
         unembed: As in `Runner`.
         ramps: By block of the bank, where jumps are not exact.
         start: As in `Runner`.
         step: As in `Runner`.
         steps: As in `Runner`.
     """
-    weights = (transformer, embed, registers, unembed, ramps)
+    weights = (transformer, embed, registers, sink, unembed, ramps)
     if is_traced(weights):
         return None
     if id(model) not in _RUNNERS:
         for leaf in jax.tree.leaves(weights):
             if isinstance(leaf, np.ndarray):
                 leaf.flags.writeable = False
-        layers = _layers(transformer, ramps, start, step, steps)
-        given = embed, registers, unembed, start, step, steps
+        roles = len(ROLES) - int(sink is None)
+        layers = _layers(transformer, ramps, roles, start, step, steps)
+        given = embed, registers, sink, unembed, start, step, steps
         _RUNNERS[id(model)] = None if layers is None else Runner(layers, *given)
         weakref.finalize(model, _RUNNERS.pop, id(model), None)
     return _RUNNERS[id(model)]
 
 
 def _layers(
-    transformer: Transformer, ramps: Ramps, start: int, step: int, steps: int
+    transformer: Transformer, ramps: Ramps, roles: int, start: int, step: int, steps: int
 ) -> list[SparseLayer] | None:
     """The layers in their order, if the runner knows their form and it is worth knowing."""
     blocks, order = transformer.blocks, np.asarray(transformer.order)
     if not is_understood(blocks):
         return None
     runs = order[start : start + step * steps].reshape(steps, step)
-    bank = sparse_layers(blocks, ramps)
+    bank = sparse_layers(blocks, ramps, roles)
     if (runs != runs[:1]).any() or any(patterns(layer) > _PATTERNS for layer in bank):
         return None
     return [bank[block] for block in order]

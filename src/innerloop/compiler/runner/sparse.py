@@ -16,12 +16,18 @@ import numpy as np
 import scipy.sparse as sp
 
 from innerloop.compiler.assemble import Ramps
+from innerloop.compiler.entries import entries_of
 from innerloop.compiler.forms import Matrix, dims, matrix
 from innerloop.kernels import Kernel
-from innerloop.models import MLP, Attention, Block
-from innerloop.tokens import SINK_ROLE
+from innerloop.models import MLP, Attention, Block, Transformer
 
-_PARTS = {"W_Q", "W_K", "W_V", "W_O", "averages", "readers", "sources", "kernel"}
+UNDERSTOOD: dict[type, set[str]] = {
+    Attention: {"W_Q", "W_K", "W_V", "W_O", "averages", "readers", "sources", "kernel"},
+    MLP: {"W_in", "b_in", "W_out", "b_out", "W_gate", "b_gate", "activation"},
+    Block: {"attention", "mlp", "norms"},
+    Transformer: {"blocks", "order"},
+}
+"""The fields of models that the runner knows; a test says when there are others."""
 
 
 class SparseHead(NamedTuple):
@@ -89,24 +95,33 @@ class SparseLayer(NamedTuple):
     ramps: tuple[SparseRamps, SparseRamps]
 
 
+def not_understood() -> set[str]:
+    """The fields of models that are unknown here: with any of them, every model runs dense."""
+    return {
+        f"{kind.__name__}.{field.name}"
+        for kind, known in UNDERSTOOD.items()
+        for field in dataclasses.fields(kind)
+        if field.name not in known
+    }
+
+
 def is_understood(blocks: Block) -> bool:
     """Whether a bank has no part that is unknown here."""
-    known = {f.name for f in dataclasses.fields(Attention)} == _PARTS
-    known &= not any(np.asarray(heads.sources)[..., SINK_ROLE].any() for heads in blocks.attention)
     plain = blocks.mlp is not None and blocks.mlp.activation in ("relu", "reglu")
-    return known and plain and blocks.norms is None
+    return not not_understood() and plain and blocks.norms is None
 
 
-def sparse_layers(blocks: Block, ramps: Ramps) -> list[SparseLayer]:
+def sparse_layers(blocks: Block, ramps: Ramps, roles: int) -> list[SparseLayer]:
     """The layers of a bank, one by one.
 
     Args:
         blocks: A bank without LayerNorms, of ReLU or ReGLU neurons; numpy or concrete JAX arrays.
         ramps: The ramps of each layer.
+        roles: How many kinds of tokens there are, the sink being the last.
     """
     assert blocks.mlp is not None
     neurons = _neurons(blocks.mlp)
-    heads = [_heads(attention, len(neurons)) for attention in blocks.attention]
+    heads = [_heads(attention, len(neurons), roles) for attention in blocks.attention]
     return [
         SparseLayer(
             tuple(head for bank in heads for head in bank[layer]),
@@ -128,7 +143,7 @@ def patterns(layer: SparseLayer) -> int:
     return np.unique(np.stack(used), axis=1).shape[1]
 
 
-def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
+def _heads(attention: Attention, layers: int, roles: int) -> list[list[SparseHead]]:
     """By layer, the heads that write something."""
     weights = [np.asarray(w) for w in (attention.W_Q, attention.W_K, attention.W_V, attention.W_O)]
     averages, readers, sources = (
@@ -140,8 +155,8 @@ def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
         for h in range(averages.shape[1]):
             query, key, value, out = (matrix(w[layer, h]) for w in weights)
             if value.nnz and out.nnz:
-                reading = tuple(int(role) for role in np.flatnonzero(readers[layer, h, :SINK_ROLE]))
-                read = tuple(int(role) for role in np.flatnonzero(sources[layer, h]))
+                reading = tuple(int(role) for role in np.flatnonzero(readers[layer, h, :roles]))
+                read = tuple(int(role) for role in np.flatnonzero(sources[layer, h, :roles]))
                 mean = bool(averages[layer, h])
                 row.append(
                     SparseHead(attention.kernel, query, key, value, out, mean, reading, read)
@@ -153,35 +168,24 @@ def _heads(attention: Attention, layers: int) -> list[list[SparseHead]]:
 def _neurons(mlp: MLP) -> list[SparseNeurons]:
     """By layer; in a ReLU MLP the gate is what is rectified, and the value is one."""
     made = []
-    shift, out = np.asarray(mlp.b_out), np.asarray(mlp.W_out)
+    gated = mlp.W_gate is not None and mlp.b_gate is not None
+    first, out = entries_of(mlp.W_in), entries_of(mlp.W_out)
+    gates = entries_of(mlp.W_gate) if mlp.W_gate is not None else first
+    shift, bias = np.asarray(mlp.b_out), np.asarray(mlp.b_in)
+    gate_bias = np.asarray(mlp.b_gate) if mlp.b_gate is not None else bias
     for layer in range(len(shift)):
-        first, first_bias = _sparse(np.asarray(mlp.W_in)[layer]), np.asarray(mlp.b_in)[layer]
-        if mlp.W_gate is not None and mlp.b_gate is not None:
-            gate, gate_bias = _sparse(np.asarray(mlp.W_gate)[layer]), np.asarray(mlp.b_gate)[layer]
-            value, value_bias = first, first_bias
-        else:
-            gate, gate_bias = first, first_bias
-            value, value_bias = matrix(first.shape), np.ones_like(first_bias)
         neurons = SparseNeurons(
-            gate,
-            gate_bias,
-            value,
-            value_bias,
-            np.ones(len(gate_bias), bool),
-            matrix(_sparse(out[layer])),
+            gates[layer],
+            gate_bias[layer],
+            first[layer] if gated else matrix(dims(first[layer])),
+            bias[layer] if gated else np.ones_like(bias[layer]),
+            np.ones(bias.shape[1], bool),
+            out[layer],
             shift[layer],
         )
         used = np.flatnonzero(np.diff(sp.csc_array(neurons.out).indptr))
         made.append(_joined(neurons.chosen(used)))
     return made
-
-
-def _sparse(dense: np.ndarray) -> Matrix:
-    """A matrix most of whose rows or columns are padding, without a look at all its zeros."""
-    bits = dense.view(f"i{dense.dtype.itemsize}")
-    rows, columns = np.flatnonzero(bits.any(axis=1)), np.flatnonzero(bits.any(axis=0))
-    small = sp.coo_array(dense[np.ix_(rows, columns)])
-    return matrix((small.data, (rows[small.row], columns[small.col])), dense.shape)
 
 
 def _joined(neurons: SparseNeurons) -> SparseNeurons:

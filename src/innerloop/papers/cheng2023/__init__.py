@@ -52,7 +52,7 @@ CLAIMS = (
     Claim(
         id="proposition-2-relu",
         statement="Scores of ReLU tend to the Bayes estimator on data of the ReLU kernel.",
-        place="Proposition 2 as restated by later work, read with the ReLU data of Figures 1 and 2; "
+        place="Proposition 2 as restated by later work, for the ReLU data of Figures 1 and 2; "
         "the paper's own conditions were not at hand",
         tolerance="0.3 in the logarithm for the gap, six times what the sample decides; a factor "
         "of 1000 for divergence; 1e-8 where the kernel is positive",

@@ -30,8 +30,8 @@ VON_OSWALD_2022 = Paper(
     "temperature of softmax copying, W_0 under GD++, equal denominators of two softmax heads, the "
     "mask beyond one layer, the factor of Equation 13. The figures were drawn for covariates from "
     "U(-1/2, 1/2), not for the printed U(-1, 1). The curvatures that the paper's layers learnt "
-    "are those of least loss, which the spectrum of the context gives without training. Trained with "
-    "exact gradients a layer is the gradient step to rounding; two shared layers pass through "
+    "are those of least loss, which the spectrum of the context gives without training. Trained "
+    "with exact gradients a layer is the gradient step to rounding; two shared layers pass through "
     "gradient descent and reach GD++.",
     claims=(
         *LAYERS,

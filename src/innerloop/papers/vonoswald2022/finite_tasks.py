@@ -135,8 +135,8 @@ FINITE_TASKS = (
         place="Fig. 16",
         tolerance="cosine 0.98 and 5 % of the loss from 2048 tasks on; half as much again at 128; "
         "the paper prints no numbers",
-        shortfall="128 tasks fail, 512 are half-way, and alignment grows from each to the next, "
-        "as in the figure; but 2048 tasks leave a loss that is several per cent above the gradient step's, "
+        shortfall="128 tasks fail, 512 are half-way, and alignment grows from each to the next, as "
+        "in the figure; but 2048 tasks leave a loss that is several per cent above the step's, "
         "and a cosine below our threshold. That is what fitting a layer's 120 free parameters "
         "costs in the best case, about 120 / B of the loss, and every seed is trained until it "
         "has fitted its set. With 8192 tasks both thresholds are met.",

@@ -11,7 +11,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
 from innerloop.diagnostics import after, predictions
 from innerloop.learners import Learner
@@ -58,7 +58,7 @@ def scaled(tasks: Drawn, *, inputs: float = 1.0, targets: float = 1.0) -> Drawn:
     return Drawn(prompts, factor * tasks.answers, targets * tasks.teachers)
 
 
-def _batch(x: np.ndarray, y: np.ndarray, xq: np.ndarray) -> Prompt:
+def _batch(x: ArrayLike, y: ArrayLike, xq: ArrayLike) -> Prompt:
     """Stacked arrays as one batch of prompts."""
     return jax.tree.map(np.asarray, jax.vmap(Prompt)(x, y, xq))
 

@@ -102,8 +102,10 @@ def draw_loss(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     axes = figure.subplots()
     lines = axes.plot(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
     lines[0].set_label("a trained layer, five seeds")
-    axes.axhline(arrays["least"], color=TRAIN, linestyle="--", label="the best gradient step")
-    axes.set_ylim(0.18, None)
+    axes.axhline(
+        float(arrays["least"]), color=TRAIN, linestyle="--", label="the best gradient step"
+    )
+    axes.set_ylim(0.18, 0.48)
     axes.set_xlabel("training steps")
     axes.set_ylabel("loss on all tasks")
     axes.legend(frameon=False)

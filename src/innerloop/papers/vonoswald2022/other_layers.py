@@ -131,8 +131,10 @@ def draw_softmax_loss(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> Non
     for name, colour in (("one head", TEST), ("two heads", TRAIN)):
         lines = axes.plot(arrays[f"step {name}"], arrays[f"loss {name}"], color=colour, linewidth=1)
         lines[0].set_label(f"softmax, {name}, five seeds")
-    axes.axhline(arrays["least"], color=QUIET, linestyle="--", label="the best gradient step")
-    axes.set_ylim(0.18, None)
+    axes.axhline(
+        float(arrays["least"]), color=QUIET, linestyle="--", label="the best gradient step"
+    )
+    axes.set_ylim(0.18, 0.48)
     axes.set_xlabel("training steps")
     axes.set_ylabel("loss")
     axes.legend(frameon=False)
@@ -172,12 +174,12 @@ def draw_softmax_weights(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> 
     top = max(np.abs(matrix).max() for matrix in matrices)
     panels = figure.subplots(1, 3)
     for axes, matrix, title in zip(panels, matrices, ("head 1", "head 2", "sum"), strict=True):
-        image = axes.imshow(matrix, cmap="RdBu", vmin=-top, vmax=top)
+        axes.imshow(matrix, cmap="RdBu", vmin=-top, vmax=top)
         axes.grid(visible=False)
         axes.set_title(title)
         axes.set_xticks([0, D - 1, D], ["$x_1$", "$x_{10}$", "y"])
         axes.set_yticks([0, D - 1, D], ["$x_1$", "$x_{10}$", "y"])
-    figure.colorbar(image, ax=panels, shrink=0.6)
+    figure.colorbar(panels[0].images[0], ax=panels, shrink=0.6)
 
 
 def layer_norm(scale: Scale) -> Outcome:
@@ -210,8 +212,10 @@ def draw_layer_norm(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     axes = figure.subplots()
     lines = axes.plot(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
     lines[0].set_label("a layer with LayerNorm, five seeds")
-    axes.axhline(arrays["least"], color=QUIET, linestyle="--", label="the best gradient step")
-    axes.set_ylim(0.18, None)
+    axes.axhline(
+        float(arrays["least"]), color=QUIET, linestyle="--", label="the best gradient step"
+    )
+    axes.set_ylim(0.18, 0.48)
     axes.set_xlabel("training steps")
     axes.set_ylabel("loss")
     axes.legend(frameon=False)
@@ -236,7 +240,8 @@ OTHER_LAYERS = (
         id="softmax-loss",
         statement="One softmax head cannot reach the gradient step; two come much nearer.",
         place="Fig. 12",
-        tolerance="half the gap, also of the worst seed to the best; both gaps above zero by three paired standard errors",
+        tolerance="half the gap, also of the worst seed to the best; both gaps above zero by "
+        "three paired standard errors",
         measure=softmax_loss,
         draw=draw_softmax_loss,
         caption="The loss of layers of softmax attention during training.",

@@ -11,6 +11,7 @@ from innerloop.papers.claims import Claim, Outcome, Scale, at_most
 from innerloop.report.canvas import TEST, TRAIN
 from innerloop.tasks import von_oswald
 from innerloop.training import History, Optimizer, TrainingConfig, train
+from innerloop.training.config import Loss
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,8 @@ def falls(history: History) -> Float[np.ndarray, " s"]:
 def plateaus(scale: Scale) -> Outcome:
     """Ten seeds each at the paper's rate, on drawn tasks; and with exact gradients beside them."""
     arrays, found = {}, {}
-    for heads, loss in ((1, "queries"), (2, "queries"), (1, "population")):
+    runs: tuple[tuple[int, Loss], ...] = ((1, "queries"), (2, "queries"), (1, "population"))
+    for heads, loss in runs:
         used = TrainingConfig(
             steps=STEPS, batch=BATCH[scale], loss=loss, optimizer=Optimizer(clip=1e-3),
             evaluate_every=25, evaluation_prompts=1000, target=0.9 * FALLEN,

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 D, STEPS, QUERIES = 10, 2, 10
 SEEDS = (0, 1, 2, 3, 4)
 PRINTED = {10: 0.179, 25: 0.099, 50: 0.056, 100: 0.029}
-BUDGETS = {10: (256, 2500), 25: (256, 2000), 50: (128, 2500), 100: (64, 3000)}  # batch, steps
+BATCH = 256
+BUDGETS = {10: (2500, 3e-3), 25: (2000, 3e-3), 50: (2500, 2e-3), 100: (2500, 2e-3)}
+"""By context length, steps and largest rate below paper scale."""
 EARLY = (250, 400, 700)
 SEARCHED, TASKS = 20_000, 10_000
 
@@ -31,10 +33,10 @@ def config(scale: Scale, n: int) -> TrainingConfig:
     """The paper's settings; or fewer contexts a step with ten queries each, a rate that decays."""
     if scale == "paper":
         return TrainingConfig(optimizer=Optimizer(clip=1e-3))
-    batch, steps = BUDGETS[n]
-    optimizer = Optimizer(3e-3, clip=1e-3, schedule="cosine")
+    steps, rate = BUDGETS[n]
+    optimizer = Optimizer(rate, clip=1e-3, schedule="cosine")
     return TrainingConfig(
-        steps=steps, batch=batch, optimizer=optimizer, evaluate_every=50, evaluation_prompts=1000
+        steps=steps, batch=BATCH, optimizer=optimizer, evaluate_every=50, evaluation_prompts=1000
     )
 
 
@@ -59,9 +61,9 @@ def settings(scale: Scale, n: int) -> dict[str, int | float | str]:
     used = config(scale, n)
     return {
         f"steps, N = {n}": used.steps,
-        f"batch, N = {n}": used.batch,
+        "batch": used.batch,
         "queries a prompt": 1 if scale == "paper" else QUERIES,
-        "learning rate": used.optimizer.learning_rate,
+        f"learning rate, N = {n}": used.optimizer.learning_rate,
         "schedule": used.optimizer.schedule,
         "held-out tasks": TASKS,
         "precision": "float32",

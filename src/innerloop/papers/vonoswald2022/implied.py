@@ -1,7 +1,7 @@
 """Trained linear attention by its implied weights: every query is answered with `<w_hat, x_q>`.
 
 Queries `e_1, ..., e_d` read `w_hat` off. Losses, cosines and distances follow from it, for all
-seeds on the same tasks.
+seeds on the same tasks. Models answer in the precision they were trained in; the rest is float64.
 Axes: `s` seeds, `b` tasks, `d` covariates, `r` residual width.
 """
 
@@ -47,7 +47,8 @@ def drawn(task: LinearRegression, count: int, *, seed: int) -> Drawn:
     keys = jax.random.split(jax.random.key(seed), count)
     sample, weights = jax.jit(jax.vmap(one))(keys)
     prompts = jax.tree.map(np.asarray, sample.prompt)
-    return Drawn(prompts, np.asarray(sample.yq)[:, 0, 0], np.asarray(weights)[:, :, 0])
+    answers, teachers = (np.asarray(part, np.float64) for part in (sample.yq, weights))
+    return Drawn(prompts, answers[:, 0, 0], teachers[:, :, 0])
 
 
 def scaled(tasks: Drawn, *, inputs: float = 1.0, targets: float = 1.0) -> Drawn:
@@ -81,12 +82,13 @@ def implied(models: InContextTransformer, tasks: Drawn) -> Float[np.ndarray, "s 
 
     prompts, seeds = _everywhere(tasks.prompts), len(jax.tree.leaves(weights)[0])
     one = [jax.tree.map(lambda leaf, s=s: leaf[s], weights) for s in range(seeds)]
-    return np.stack([np.asarray(run(each, prompts)) for each in one])
+    return np.stack([np.asarray(run(each, prompts), np.float64) for each in one])
 
 
 def implied_by(learner: Learner, steps: int, tasks: Drawn) -> Float[np.ndarray, "b d"]:
     """The implied weights of an algorithm."""
-    return np.asarray(predictions(after(learner, steps), _everywhere(tasks.prompts)))[..., 0]
+    found = predictions(after(learner, steps), _everywhere(tasks.prompts))
+    return np.asarray(found, np.float64)[..., 0]
 
 
 def half_errors(weights: Float[np.ndarray, "*s b d"], tasks: Drawn) -> Float[np.ndarray, "*s b"]:
@@ -138,7 +140,7 @@ class Products(NamedTuple):
 def read_products(trained: Trained) -> Products:
     """The matrices of one layer, or of shared layers, with one head; stacked over seeds."""
     found = products(trained.models.stages[0].blocks.attention[0])
-    kq, pv = (np.swapaxes(np.asarray(part)[:, 0, 0], -1, -2) for part in found)
+    kq, pv = (np.swapaxes(np.asarray(part, np.float64)[:, 0, 0], -1, -2) for part in found)
     return Products(kq, pv)
 
 
@@ -151,7 +153,7 @@ def rescaled(found: Products, d: int) -> Products:
 def constructed(d: int, rate: float, curvature: float = 0.0) -> Products:
     """The matrices of GD++ for sums over the context; of gradient descent without curvature."""
     kq, pv = np.diag([1.0] * d + [0.0]), np.diag([-curvature] * d + [-rate])
-    return Products(kq.astype(np.float32), pv.astype(np.float32))
+    return Products(kq, pv)
 
 
 def between(first: Products, second: Products) -> Products:

@@ -78,7 +78,7 @@ def settings(scale: Scale, layer: SelfAttention) -> dict[str, int | float | str]
 def errors(found: Trained, tasks: im.Drawn) -> Float[np.ndarray, "s b"]:
     """Half the squared errors of every seed, task by task."""
     each = [predictions(found.model(place), tasks.prompts) for place in range(len(SEEDS))]
-    return 0.5 * (np.stack(each)[:, :, 0, 0] - tasks.answers) ** 2
+    return 0.5 * (np.stack(each)[:, :, 0, 0].astype(np.float64) - tasks.answers) ** 2
 
 
 def cosines(found: Trained, tasks: im.Drawn) -> Float[np.ndarray, " s"]:
@@ -86,13 +86,13 @@ def cosines(found: Trained, tasks: im.Drawn) -> Float[np.ndarray, " s"]:
     few = jax.tree.map(lambda a: a[:FEW], tasks)
     step = im.implied_by(gradient_descent(best_step()[0]), 1, few)
     each = [sensitivities(found.model(place), few.prompts) for place in range(len(SEEDS))]
-    return im.cosines(np.stack(each)[:, :, 0, 0], step)
+    return im.cosines(np.stack(each)[:, :, 0, 0].astype(np.float64), step)
 
 
 def stepped(tasks: im.Drawn) -> Float[np.ndarray, " b"]:
     """Half the squared errors of the best gradient step."""
     answers = predictions(after(gradient_descent(best_step()[0]), 1), tasks.prompts)
-    return 0.5 * (np.asarray(answers)[:, 0, 0] - tasks.answers) ** 2
+    return 0.5 * (np.asarray(answers, np.float64)[:, 0, 0] - tasks.answers) ** 2
 
 
 def _gap(layers: Float[np.ndarray, "s b"], step: Float[np.ndarray, " b"]) -> tuple[float, float]:
@@ -144,8 +144,9 @@ def softmax_weights(scale: Scale) -> Outcome:
     """`W_KQ` of two softmax heads times what they write to the target, and the sum."""
     found = trained(scale, TWO_HEADS)
     queries_keys, values = products(found.models.stages[0].blocks.attention[0])
-    kq = np.swapaxes(np.asarray(queries_keys)[:, 0], -1, -2)  # seeds, heads, r, r
-    written = np.asarray(values)[:, 0, :, -1, -1]
+    queries_keys, values = (np.asarray(a, np.float64) for a in (queries_keys, values))
+    kq = np.swapaxes(queries_keys[:, 0], -1, -2)  # seeds, heads, r, r
+    written = values[:, 0, :, -1, -1]
     scaled = written[..., None, None] * kq
     block = scaled[..., :D, :D]
 

@@ -78,7 +78,7 @@ def loss(scale: Scale) -> Outcome:
     error = (layers - step).std(axis=1) / np.sqrt(len(step))
     checks = [
         at_least("seeds within 1 % of the best step's loss, of 5",
-                 float((np.abs(apart) <= 0.01).sum()), 4),
+                 float((np.abs(apart) <= 0.01).sum()), 4.0),
         at_least("least lead over the step's loss plus three paired standard errors, relative",
                  float((layers.mean(1) - step.mean() + 3 * error).min() / step.mean()), -1e-6),
         near("loss of the best step on these tasks", step.mean(), least,
@@ -251,7 +251,9 @@ def roll_out(scale: Scale) -> Outcome:
         at_most("largest loss after 50, λ = 0.75, layers", layers[:, -1].max(), 0.05, said="<0.05"),
         at_most("the same, gradient step", step[0, -1], 0.05, said="<0.05"),
         at_most("largest ratio of the two after 50", (layers[:, -1] / step[0, -1]).max(), 1.1),
-        at_least("least loss over that of zero weights by 30 repetitions, λ = 1", at30 / start, 1),
+        at_least(
+            "least loss over that of zero weights by 30 repetitions, λ = 1", at30 / start, 1.0
+        ),
     )
     used = settings(scale) | {"tasks of the roll-out": len(tasks.teachers)}
     used |= im.over_seeds("loss after 50, λ = 0.75", layers[:, -1])

@@ -3,14 +3,20 @@
 from innerloop.papers.claims import Paper
 from innerloop.papers.vonoswald2022.copying import COPYING
 from innerloop.papers.vonoswald2022.features import FEATURES
+from innerloop.papers.vonoswald2022.finite_tasks import FINITE_TASKS
 from innerloop.papers.vonoswald2022.gd_plus_plus import GD_PLUS_PLUS
 from innerloop.papers.vonoswald2022.interpolation import INTERPOLATION
 from innerloop.papers.vonoswald2022.layers import LAYERS
+from innerloop.papers.vonoswald2022.one_layer import ONE_LAYER
+from innerloop.papers.vonoswald2022.other_layers import OTHER_LAYERS
+from innerloop.papers.vonoswald2022.phases import PHASES
 from innerloop.papers.vonoswald2022.shifts import SHIFTS
 from innerloop.papers.vonoswald2022.softmax_pair import SOFTMAX_PAIR
 from innerloop.papers.vonoswald2022.spectrum import SPECTRUM
 from innerloop.papers.vonoswald2022.step_sizes import STEP_SIZES
 from innerloop.papers.vonoswald2022.trained import TRAINED
+from innerloop.papers.vonoswald2022.trained_shifts import TRAINED_SHIFTS
+from innerloop.papers.vonoswald2022.two_layers import TWO_LAYERS
 
 VON_OSWALD_2022 = Paper(
     key="vonoswald2022",
@@ -24,7 +30,9 @@ VON_OSWALD_2022 = Paper(
     "temperature of softmax copying, W_0 under GD++, equal denominators of two softmax heads, the "
     "mask beyond one layer, the factor of Equation 13. The figures were drawn for covariates from "
     "U(-1/2, 1/2), not for the printed U(-1, 1). The curvatures that the paper's layers learnt "
-    "are those of least loss, which the spectrum of the context gives without training.",
+    "are those of least loss, which the spectrum of the context gives without training. Trained "
+    "with exact gradients a layer is the gradient step to rounding; two shared layers pass through "
+    "gradient descent and reach GD++.",
     claims=(
         *LAYERS,
         *FEATURES,
@@ -35,6 +43,12 @@ VON_OSWALD_2022 = Paper(
         *SOFTMAX_PAIR,
         *GD_PLUS_PLUS,
         *SPECTRUM,
+        *ONE_LAYER,
+        *TWO_LAYERS,
+        *TRAINED_SHIFTS,
+        *OTHER_LAYERS,
+        *PHASES,
+        *FINITE_TASKS,
         *TRAINED,
     ),
 )

@@ -198,7 +198,7 @@ def test_the_certificate_says_what_is_exact(two_layers):
     certificate = model.certificate
     assert certificate.exact and not certificate.approximations
     assert certificate.gates >= 1 and certificate.dtype == "float64"
-    assert "operations exact up to float64 rounding" in str(certificate)
+    assert "operations are, up to float64 rounding" in str(certificate)
     assert "1e-12" in str(certificate)
 
 

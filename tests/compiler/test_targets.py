@@ -58,7 +58,9 @@ def test_an_unrolled_model_has_a_block_for_every_layer(attention):
     )
     assert unrolled.transformer.order == tuple(range(looped.depth))
     assert len(unrolled.transformer.blocks.mlp.b_out) == looped.depth
-    np.testing.assert_allclose(unrolled(prompt), looped(prompt), rtol=1e-13, atol=1e-15)
+    # A pair of softmax heads subtracts numbers about 1/beta times as large as what is left.
+    room = 1e-15 if attention == "linear" else 1e-12
+    np.testing.assert_allclose(unrolled(prompt), looped(prompt), rtol=1e-13, atol=room)
 
 
 @pytest.mark.parametrize(("network", "optimizer"), PAIRS)

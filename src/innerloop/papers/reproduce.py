@@ -2,6 +2,7 @@
 
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,8 +94,10 @@ def run_missing(
     parallel: Any = Parallel  # its annotations refuse an integer batch size
     pool = parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
     tasks = (delayed(_run)(item.paper.key, item.claim.id, scale, directory) for item in wanted)
-    for result in pool(tasks):
-        done(result)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="A worker stopped")  # it is started again
+        for result in pool(tasks):
+            done(result)
 
 
 def rows(items: Sequence[Item], scale: Scale, directory: Path) -> Iterator[Row]:

@@ -15,9 +15,7 @@ from innerloop.papers.cheng2023.depth import (
 )
 from innerloop.papers.cheng2023.processes import bayes_lines, draw_bayes_lines, relu_gram
 from innerloop.papers.cheng2023.trained import (
-    draw_figure_2,
     draw_figure_3,
-    figure_2,
     figure_3,
 )
 from innerloop.papers.cheng2023.trained_weights import distances, draw_distances
@@ -137,17 +135,7 @@ CLAIMS = (
         place="Figure 2, as restated by later work",
         tolerance="not increasing; at most 0.25 above Bayes at 5 layers on exp data; in the "
         "logarithm, means of 3 seeds",
-        measure=figure_2,
-        draw=draw_figure_2,
-        caption="Logarithms of the losses of trained layers with matched scores, n = 14, means and "
-        "standard deviations of 3 seeds; exp with five layers has none.",
-        shortfall="Losses fall from one to three layers of exp and from one to five of ReLU. Five "
-        "layers of exp diverge to values that are not finite, with steps of 0.02, 0.008 and 0.004 "
-        "and with gradients clipped at 0.5 and 0.1; the released code clamps the norm of the "
-        "stream, our layers do not.",
-        least="small",
         trains=True,
-        dtype="float32",
     ),
     Claim(
         id="figure-3",

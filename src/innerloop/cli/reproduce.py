@@ -46,11 +46,11 @@ def reproduce(command: Reproduce) -> int:
     except OSError as error:
         raise UserError(f"--out {command.out} cannot be made: {error.strerror}") from None
     store = command.out / RESULTS
-    waiting = len(missing(items, command.scale, store))
-    with Stages(waiting) as stage:
-        stage(f"computing {waiting} claims")
+    waiting = missing(items, command.scale, store)
+    with Stages(len(waiting)) as stage:
+        stage(f"computing {len(waiting)} claims")
         run_missing(
-            items,
+            waiting,
             command.scale,
             store,
             jobs=command.jobs,

@@ -1,18 +1,15 @@
 """`innerloop train`: a preset or a configuration becomes a run folder."""
 
 import json
-import math
-import time
 from pathlib import Path
-from types import TracebackType
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from innerloop.cli.commands import Train
 from innerloop.cli.errors import UserError, require_extra
 from innerloop.cli.experiment import writable
-from innerloop.training import PRESETS, ConfigurationError, Record, Run, execute
+from innerloop.cli.progress import Steps
+from innerloop.training import PRESETS, ConfigurationError, Run, execute
 from innerloop.training.configurations import Plain, decode, encode, override
 from innerloop.training.runs import CONFIG, KINDS
 
@@ -89,47 +86,3 @@ def _value(text: str) -> Plain:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-class Steps:
-    """A progress bar on stderr with loss, rate and time left; nothing where nobody is looking.
-
-    Args:
-        total: How many steps there will be.
-    """
-
-    def __init__(self, total: int):
-        console = Console(stderr=True)
-        self._progress = Progress(
-            TextColumn("{task.completed:.0f} of {task.total:.0f} steps"),
-            BarColumn(),
-            TextColumn("loss {task.fields[loss]}  {task.fields[rate]} steps/s"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("", total=total, loss="-", rate="-")
-        self._last: tuple[float, int] | None = None
-
-    def __enter__(self) -> "Steps":
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._progress.stop()
-
-    def __call__(self, record: Record) -> None:
-        """Shows a record."""
-        now, rate = time.perf_counter(), math.nan
-        if self._last is not None:
-            rate = (record.step - self._last[1]) / max(now - self._last[0], 1e-9)
-        self._last = (now, record.step)
-        known = [loss for loss in record.held_out if loss is not None]
-        loss = f"{sum(known) / len(known):.5f}" if known else "-"
-        self._progress.update(self._task, completed=record.step, loss=loss, rate=f"{rate:.0f}")

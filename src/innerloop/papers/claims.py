@@ -162,6 +162,21 @@ class Claim:
     dtype: Literal["float32", "float64"] = "float64"
 
 
+def untrained(
+    name: str,
+    statement: str,
+    place: str,
+    tolerance: str = "not set: no transformer is trained for this claim yet",
+) -> Claim:
+    """A claim whose transformers are not trained here yet: listed, and not built.
+
+    Example:
+        >>> untrained("fig1", "Loss falls.", "Fig. 1").measure is None
+        True
+    """
+    return Claim(name, statement, place, tolerance, trains=True)
+
+
 @dataclass(frozen=True)
 class Paper:
     """A paper, and its claims.

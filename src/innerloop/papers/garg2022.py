@@ -19,7 +19,7 @@ from innerloop.papers.baselines import (
     linear,
     nearest,
 )
-from innerloop.papers.claims import Claim, Outcome, Paper, Scale, at_least, at_most, near
+from innerloop.papers.claims import Claim, Outcome, Paper, Scale, at_least, at_most, near, untrained
 from innerloop.prompts import Prompt
 from innerloop.report.canvas import INK, QUIET, TEST, TRAIN
 
@@ -129,10 +129,6 @@ def draw_sparse(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     axes.legend(frameon=False)
 
 
-def _trained(name: str, statement: str, place: str, tolerance: str) -> Claim:
-    return Claim(name, statement, place, tolerance, trains=True)
-
-
 GARG_2022 = Paper(
     key="garg2022",
     title="What can transformers learn in-context? A case study of simple function classes",
@@ -177,32 +173,32 @@ GARG_2022 = Paper(
             draw=draw_sparse,
             caption="Errors on sparse linear functions, d = 20.",
         ),
-        _trained(
+        untrained(
             "linear",
             "A transformer trained on linear functions matches least squares.",
             "Section 3, Figure 2",
             "within .05 of 1 - k/d for few examples, and below .1 at k = 2d",
         ),
-        _trained(
+        untrained(
             "shifted-prompts",
             "It still does on prompts of other distributions, but for scaled covariates.",
             "Section 3, prompts out of distribution",
             "errors against those of ordinary prompts, by kind of shift",
         ),
-        _trained(
+        untrained(
             "sparse",
             "A transformer trained on sparse linear functions matches Lasso.",
             "Section 4",
             "error over 3 against Lasso's at 10, 15, 20 and 40 examples",
         ),
-        _trained(
+        untrained(
             "trees-and-networks",
             "Transformers trained on decision trees or two-layer networks match the methods made "
             "for them.",
             "Section 4",
             "errors against greedy trees and networks trained on the prompt",
         ),
-        _trained(
+        untrained(
             "curriculum",
             "Training with a curriculum of dimensions and lengths is faster.",
             "Section 5",

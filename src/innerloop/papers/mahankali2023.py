@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from innerloop.constructions import linear_optimum, preconditioned_gradient_descent
-from innerloop.papers.claims import Claim, Outcome, Paper, Scale, at_least, at_most, near
+from innerloop.papers.claims import Claim, Outcome, Paper, Scale, at_least, at_most, near, untrained
 from innerloop.papers.linear_tasks import predictions
 
 if TYPE_CHECKING:
@@ -258,12 +258,10 @@ MAHANKALI_2023 = Paper(
             draw=draw_map,
             caption="The best map for targets of random two-layer networks.",
         ),
-        Claim(
-            id="trained-layer",
-            statement="Training a layer on the loss arrives at these weights.",
-            place="Theorems 1 to 3",
-            tolerance="not set: no transformer is trained for this claim yet",
-            trains=True,
+        untrained(
+            "trained-layer",
+            "Training a layer on the loss arrives at these weights.",
+            "Theorems 1 to 3",
         ),
     ),
 )

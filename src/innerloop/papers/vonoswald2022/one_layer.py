@@ -18,6 +18,7 @@ from innerloop.diagnostics import after, compare_with_controls
 from innerloop.models import SelfAttention
 from innerloop.papers.claims import Check, Claim, Outcome, Scale, at_least, at_most, near
 from innerloop.papers.vonoswald2022 import implied as im
+from innerloop.papers.vonoswald2022.curves import draw_least, draw_seeds
 from innerloop.report.canvas import QUIET, TEST, TRAIN, ramp
 from innerloop.tasks import von_oswald
 from innerloop.training import Optimizer, Trained, TrainingConfig, population_loss, train
@@ -100,15 +101,8 @@ def loss(scale: Scale) -> Outcome:
 def draw_loss(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """A curve a seed, over the loss of the best step."""
     axes = figure.subplots()
-    lines = axes.plot(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
-    lines[0].set_label("a trained layer, five seeds")
-    axes.axhline(
-        float(arrays["least"]), color=TRAIN, linestyle="--", label="the best gradient step"
-    )
-    axes.set_ylim(0.18, 0.48)
-    axes.set_xlabel("training steps")
-    axes.set_ylabel("loss on all tasks")
-    axes.legend(frameon=False)
+    draw_seeds(axes, arrays["step"], arrays["losses"], "a trained layer, five seeds")
+    draw_least(axes, arrays["least"], colour=TRAIN, ylabel="loss on all tasks")
 
 
 def alignment(scale: Scale) -> Outcome:

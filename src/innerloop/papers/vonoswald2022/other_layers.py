@@ -14,8 +14,9 @@ from innerloop.diagnostics import after, predictions, sensitivities
 from innerloop.models import SelfAttention, products
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
+from innerloop.papers.vonoswald2022.curves import draw_least, draw_seeds
 from innerloop.papers.vonoswald2022.one_layer import D, best_step
-from innerloop.report.canvas import QUIET, TEST, TRAIN
+from innerloop.report.canvas import TEST, TRAIN
 from innerloop.tasks import LinearRegression, von_oswald
 from innerloop.training import Optimizer, Trained, TrainingConfig, train
 
@@ -129,15 +130,9 @@ def draw_softmax_loss(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> Non
     """Training curves."""
     axes = figure.subplots()
     for name, colour in (("one head", TEST), ("two heads", TRAIN)):
-        lines = axes.plot(arrays[f"step {name}"], arrays[f"loss {name}"], color=colour, linewidth=1)
-        lines[0].set_label(f"softmax, {name}, five seeds")
-    axes.axhline(
-        float(arrays["least"]), color=QUIET, linestyle="--", label="the best gradient step"
-    )
-    axes.set_ylim(0.18, 0.48)
-    axes.set_xlabel("training steps")
-    axes.set_ylabel("loss")
-    axes.legend(frameon=False)
+        label = f"softmax, {name}, five seeds"
+        draw_seeds(axes, arrays[f"step {name}"], arrays[f"loss {name}"], label, colour=colour)
+    draw_least(axes, arrays["least"])
 
 
 def softmax_weights(scale: Scale) -> Outcome:
@@ -212,15 +207,8 @@ def layer_norm(scale: Scale) -> Outcome:
 def draw_layer_norm(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """A curve a seed, over the loss of the best step."""
     axes = figure.subplots()
-    lines = axes.plot(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
-    lines[0].set_label("a layer with LayerNorm, five seeds")
-    axes.axhline(
-        float(arrays["least"]), color=QUIET, linestyle="--", label="the best gradient step"
-    )
-    axes.set_ylim(0.18, 0.48)
-    axes.set_xlabel("training steps")
-    axes.set_ylabel("loss")
-    axes.legend(frameon=False)
+    draw_seeds(axes, arrays["step"], arrays["losses"], "a layer with LayerNorm, five seeds")
+    draw_least(axes, arrays["least"])
 
 
 OTHER_LAYERS = (

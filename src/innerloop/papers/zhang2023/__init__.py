@@ -1,26 +1,22 @@
 """Zhang, Frei and Bartlett (2023): what training linear attention arrives at, and its risk."""
 
-from innerloop.papers.claims import Claim, Paper
+from innerloop.papers.claims import Paper, untrained
 from innerloop.papers.zhang2023.limit import LIMIT
 from innerloop.papers.zhang2023.risk import RISK
 from innerloop.papers.zhang2023.shifts import SHIFTS
 
 TRAINED = (
-    Claim(
-        id="trained-limit",
-        statement="Stochastic gradient descent on full matrices ends near the same limit, and "
+    untrained(
+        "trained-limit",
+        "Stochastic gradient descent on full matrices ends near the same limit, and "
         "blocks that the limit has at zero stay small.",
-        place="Theorem 4.1",
-        tolerance="not set: no transformer is trained for this claim yet",
-        trains=True,
+        "Theorem 4.1",
     ),
-    Claim(
-        id="trained-gpt2",
-        statement="Under shifted and random covariances large transformers do better than one "
+    untrained(
+        "trained-gpt2",
+        "Under shifted and random covariances large transformers do better than one "
         "layer of linear attention.",
-        place="Section 5, experiments; from memory, not verified",
-        tolerance="not set: no transformer is trained for this claim yet",
-        trains=True,
+        "Section 5, experiments; from memory, not verified",
     ),
 )
 

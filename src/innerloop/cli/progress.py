@@ -1,9 +1,7 @@
 """Progress bars on stderr, where someone is looking; nothing where nobody is."""
 
-import math
-import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -14,11 +12,9 @@ from rich.progress import (
     SpinnerColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 
-if TYPE_CHECKING:
-    from innerloop.training import Record
+Shown = TypeVar("Shown", bound="Bar")
 
 
 class Bar:
@@ -37,7 +33,7 @@ class Bar:
         )
         self._task = self._progress.add_task("", total=total, **fields)
 
-    def __enter__(self) -> Self:
+    def __enter__(self: Shown) -> Shown:
         self._progress.start()
         return self
 
@@ -73,29 +69,3 @@ class Stages(Bar):
             self._task, description=description, advance=1 if self._started else 0
         )
         self._started = True
-
-
-class Steps(Bar):
-    """Shows how far a training is, with loss, rate and time left.
-
-    Args:
-        total: How many steps there will be.
-    """
-
-    def __init__(self, total: int):
-        count = TextColumn("{task.completed:.0f} of {task.total:.0f} steps")
-        state = TextColumn("loss {task.fields[loss]}  {task.fields[rate]} steps/s")
-        super().__init__(
-            total, count, BarColumn(), state, TimeRemainingColumn(), loss="-", rate="-"
-        )
-        self._last: tuple[float, int] | None = None
-
-    def __call__(self, record: "Record") -> None:
-        """Shows a record."""
-        now, rate = time.perf_counter(), math.nan
-        if self._last is not None:
-            rate = (record.step - self._last[1]) / max(now - self._last[0], 1e-9)
-        self._last = (now, record.step)
-        known = [loss for loss in record.held_out if loss is not None]
-        loss = f"{sum(known) / len(known):.5f}" if known else "-"
-        self._progress.update(self._task, completed=record.step, loss=loss, rate=f"{rate:.0f}")

@@ -1,15 +1,18 @@
 """`innerloop train`: a preset or a configuration becomes a run folder."""
 
 import json
+import math
+import time
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 
 from innerloop.cli.commands import Train
 from innerloop.cli.errors import UserError, require_extra
 from innerloop.cli.experiment import writable
-from innerloop.cli.progress import Steps
-from innerloop.training import PRESETS, ConfigurationError, Run, execute
+from innerloop.cli.progress import Bar
+from innerloop.training import PRESETS, ConfigurationError, Record, Run, execute
 from innerloop.training.configurations import Plain, decode, encode, override
 from innerloop.training.runs import CONFIG, KINDS
 
@@ -86,3 +89,29 @@ def _value(text: str) -> Plain:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+class Steps(Bar):
+    """Shows how far a training is, with loss, rate and time left.
+
+    Args:
+        total: How many steps there will be.
+    """
+
+    def __init__(self, total: int):
+        count = TextColumn("{task.completed:.0f} of {task.total:.0f} steps")
+        state = TextColumn("loss {task.fields[loss]}  {task.fields[rate]} steps/s")
+        super().__init__(
+            total, count, BarColumn(), state, TimeRemainingColumn(), loss="-", rate="-"
+        )
+        self._last: tuple[float, int] | None = None
+
+    def __call__(self, record: Record) -> None:
+        """Shows a record."""
+        now, rate = time.perf_counter(), math.nan
+        if self._last is not None:
+            rate = (record.step - self._last[1]) / max(now - self._last[0], 1e-9)
+        self._last = (now, record.step)
+        known = [loss for loss in record.held_out if loss is not None]
+        loss = f"{sum(known) / len(known):.5f}" if known else "-"
+        self._progress.update(self._task, completed=record.step, loss=loss, rate=f"{rate:.0f}")

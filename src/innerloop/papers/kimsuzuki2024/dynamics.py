@@ -1,6 +1,7 @@
 """Kim and Suzuki: neurons in motion, where runs end, and how they leave saddles."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING
 
 import jax
@@ -105,6 +106,7 @@ def no_run_ends_at_a_saddle(scale: Scale) -> Outcome:
     return Outcome(checks, settings=settings, seeds=(1,))
 
 
+@cache
 def models(scale: Scale) -> Outcome:
     """Neurons with the best attention, with attention trained beside them, and with it frozen."""
     d, k, count, n, steps = MODELS[scale]

@@ -10,14 +10,14 @@ Reference: Wu et al. (2024), arXiv:2411.16549, Section 5, Appendix F.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
-from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most, near
+from innerloop.papers.claims import Check, Claim, Outcome, Scale, at_least, at_most, near
 from innerloop.report.canvas import FAINT, INK, QUIET, TEST, TRAIN
 
 if TYPE_CHECKING:
@@ -86,46 +86,40 @@ def simulated_mean(
     return float(1 - np.mean(np.square(errors)) / np.var(targets))
 
 
+def above_the_mean(
+    x: Float[np.ndarray, "b n d"], column: str, name: str, depth: int
+) -> tuple[list[Check], dict[str, np.ndarray]]:
+    """Printed curves of a teacher beside the mean of the labels and Bayes on the same inputs."""
+    mean, bayes = references(x, depth)
+    checks, arrays = [], {f"mean {name}": mean, f"bayes {name}": bayes}
+    for attention in ("ReLU", "softmax"):
+        curve = np.array(CURVES[f"{attention}, {name}"][column][1:])
+        arrays[f"{attention} {name}"] = curve
+        label = f"{attention}, {name}: R² at 31 to 50 examples less that of the mean"
+        checks.append(at_least(label, float((curve - mean)[30:50].mean()), 0.03))
+    return checks, arrays
+
+
 def beyond_the_mean(scale: Scale) -> Outcome:
     """The curves of Figures 3 and 4 on the training distribution, less the mean of the labels."""
     rng = np.random.default_rng(0)
     checks, arrays = [], {"examples": np.arange(1, POINTS)}
     for name, depth in LAYERS.items():
-        mean, bayes = references(inputs(rng, PROMPTS[scale]), depth)
-        arrays |= {f"mean {name}": mean, f"bayes {name}": bayes}
+        found, curves = above_the_mean(inputs(rng, PROMPTS[scale]), "N(-2)", name, depth)
+        checks += found
+        arrays |= curves
         for attention in ("ReLU", "softmax"):
-            panel = CURVES[f"{attention}, {name}"]
-            curve, network = (np.array(panel[c][1:]) for c in ("N(-2)", "trainedNN"))
-            arrays |= {f"{attention} {name}": curve, f"network {attention} {name}": network}
-            late = slice(30, 50)
-            gain = float((curve - mean)[late].mean())
-            label = f"{attention}, {name}: R² at 31 to 50 examples less that of the mean"
-            checks.append(at_least(label, gain, 0.03))
-    found = arrays["mean 3 layers"][49]
+            printed = CURVES[f"{attention}, {name}"]["trainedNN"][1:]
+            arrays[f"network {attention} {name}"] = np.array(printed)
+    expected = arrays["mean 3 layers"][49]
     direct = simulated_mean(rng, 3, 10 * PROMPTS[scale], 50)
     room = 0.1 if scale == "smoke" else 0.03
-    checks.append(near("mean of 50 labels, teachers drawn", direct, found, absolute=room, said=""))
+    checks.append(
+        near("mean of 50 labels, teachers drawn", direct, expected, absolute=room, said="")
+    )
     rectified = simulated_mean(rng, 3, 10 * PROMPTS[scale], 50, rectified=True)
-    checks.append(at_most("the same where outputs are rectified", rectified, found))
-    settings = {"prompts": PROMPTS[scale], "d": D, "teacher's output": "linear (our assumption)"}
-    return Outcome(tuple(checks), arrays, settings, seeds=(0,))
-
-
-def draw_beyond_the_mean(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
-    """A panel a teacher: printed curves between the mean of the labels and the Bayes predictor."""
-    panels = figure.subplots(1, 3, sharey=True)
-    k = arrays["examples"]
-    for axes, name in zip(panels, LAYERS, strict=True):
-        axes.plot(k, arrays[f"bayes {name}"], color=QUIET, linestyle="--", label="Bayes")
-        axes.plot(k, arrays[f"network softmax {name}"], color=FAINT, label="network, printed")
-        axes.plot(k, arrays[f"softmax {name}"], color=TRAIN, label="softmax, printed")
-        axes.plot(k, arrays[f"ReLU {name}"], color=TEST, label="ReLU, printed")
-        axes.plot(k, arrays[f"mean {name}"], color=INK, linestyle=":", label="mean of labels")
-        axes.set_title(name)
-        axes.set_xlabel("examples")
-        axes.set_ylim(0.55, 1.0)
-    panels[0].set_ylabel("R²")
-    panels[-1].legend(frameon=False, loc="lower right", fontsize="small")
+    checks.append(at_most("the same where outputs are rectified", rectified, expected))
+    return Outcome(tuple(checks), arrays, settings(scale), seeds=(0,))
 
 
 def other_inputs(scale: Scale) -> Outcome:
@@ -133,31 +127,50 @@ def other_inputs(scale: Scale) -> Outcome:
     rng = np.random.default_rng(1)
     checks, arrays = [], {"examples": np.arange(1, POINTS)}
     for name, depth in LAYERS.items():
-        mean, bayes = references(inputs(rng, PROMPTS[scale], 0.5), depth)
-        arrays |= {f"mean {name}": mean, f"bayes {name}": bayes}
-        for attention in ("ReLU", "softmax"):
-            curve = np.array(CURVES[f"{attention}, {name}"]["0.5/0.5"][1:])
-            arrays[f"{attention} {name}"] = curve
-            gain = float((curve - mean)[30:50].mean())
-            label = f"{attention}, {name}: R² at 31 to 50 examples less that of the mean"
-            checks.append(at_least(label, gain, 0.03))
-    settings = {"prompts": PROMPTS[scale], "d": D, "teacher's output": "linear (our assumption)"}
-    return Outcome(tuple(checks), arrays, settings, seeds=(1,))
+        found, curves = above_the_mean(inputs(rng, PROMPTS[scale], 0.5), "0.5/0.5", name, depth)
+        checks += found
+        arrays |= curves
+    return Outcome(tuple(checks), arrays, settings(scale), seeds=(1,))
+
+
+def settings(scale: Scale) -> dict[str, int | float | str]:
+    """What the references assume."""
+    return {"prompts": PROMPTS[scale], "d": D, "teacher's output": "linear (our assumption)"}
+
+
+CURVE_STYLES = {
+    "bayes": {"color": QUIET, "linestyle": "--", "label": "Bayes"},
+    "network softmax": {"color": FAINT, "label": "network, printed"},
+    "softmax": {"color": TRAIN, "label": "softmax, printed"},
+    "ReLU": {"color": TEST, "label": "ReLU, printed"},
+    "mean": {"color": INK, "linestyle": ":", "label": "mean of labels"},
+}
+
+
+def draw_panels(
+    figure: "Figure", arrays: Mapping[str, np.ndarray], curves: Sequence[str], low: float
+) -> np.ndarray:
+    """A panel a teacher, with curves by name from the first to the last drawn."""
+    panels = figure.subplots(1, 3, sharey=True)
+    for axes, name in zip(panels, LAYERS, strict=True):
+        for curve in curves:
+            axes.plot(arrays["examples"], arrays[f"{curve} {name}"], **CURVE_STYLES[curve])
+        axes.set_title(name)
+        axes.set_xlabel("examples")
+        axes.set_ylim(low, 1.0)
+    panels[0].set_ylabel("R²")
+    return panels
+
+
+def draw_beyond_the_mean(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
+    """A panel a teacher: printed curves between the mean of the labels and the Bayes predictor."""
+    panels = draw_panels(figure, arrays, tuple(CURVE_STYLES), low=0.55)
+    panels[-1].legend(frameon=False, loc="lower right", fontsize="small")
 
 
 def draw_other_inputs(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """A panel a teacher, on the even mixture."""
-    panels = figure.subplots(1, 3, sharey=True)
-    k = arrays["examples"]
-    for axes, name in zip(panels, LAYERS, strict=True):
-        axes.plot(k, arrays[f"bayes {name}"], color=QUIET, linestyle="--", label="Bayes")
-        axes.plot(k, arrays[f"mean {name}"], color=INK, linestyle=":", label="mean of labels")
-        axes.plot(k, arrays[f"softmax {name}"], color=TRAIN, label="softmax, printed")
-        axes.plot(k, arrays[f"ReLU {name}"], color=TEST, label="ReLU, printed")
-        axes.set_title(name)
-        axes.set_xlabel("examples")
-        axes.set_ylim(-0.45, 1.0)
-    panels[0].set_ylabel("R²")
+    panels = draw_panels(figure, arrays, ("bayes", "mean", "softmax", "ReLU"), low=-0.45)
     panels[0].legend(frameon=False, loc="lower left", fontsize="small")
 
 

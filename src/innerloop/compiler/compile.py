@@ -1,6 +1,6 @@
 r"""From a learner to a transformer, pass by pass.
 
-trace -> lower -> (dual -> copies) -> stand-ins -> neurons -> (ahead) -> wire -> schedule
+trace -> lower -> (dual -> copies) -> stand-ins -> neurons -> (ahead, gated heads) -> wire -> schedule
       -> allocate -> assemble
 
 Each pass is a pure function between immutable values, in the file of its name.
@@ -22,6 +22,7 @@ from innerloop.compiler.certificate import Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
 from innerloop.compiler.emulation import Softmax, by_relu, by_softmax
 from innerloop.compiler.forms import Atom
+from innerloop.compiler.gated_heads import gated_heads
 from innerloop.compiler.graph import Apply, Gate, Head
 from innerloop.compiler.lowered import lowered_for
 from innerloop.compiler.planning import expanded, planned
@@ -111,6 +112,8 @@ def _built(
     every = expanded(programs, made.expansion)
     if target.dual:
         every = ahead(every, programs, steps)
+        if target.kind == "relu":
+            every = gated_heads(every, programs.state.flags, steps)
     fixed, sink = _lasting(programs, target, every.kept)
     blocks = every.run(steps)
     plans = planned(blocks, programs.state.flags)

@@ -4,7 +4,7 @@ expanded -> (ahead) -> wired -> scheduled
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom, Form
@@ -77,7 +77,7 @@ def expanded(programs: Programs, expansion: Expansion) -> Blocks:
 
 
 def wired(block: Block, flags: Flags) -> Wiring:
-    """Who writes where; neurons write all updates where heads and neurons would wait in a circle."""
+    """Who writes where; neurons write every update where heads and neurons wait in a circle."""
     given = block.operations, block.writes, block.output, flags
     wiring = wire(*given)
     try:

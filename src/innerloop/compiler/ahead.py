@@ -17,7 +17,7 @@ from dataclasses import replace
 from innerloop.compiler.forms import Atom, Form, content
 from innerloop.compiler.graph import Head
 from innerloop.compiler.neurons import LayerOperation, Neurons
-from innerloop.compiler.planning import Block, Blocks
+from innerloop.compiler.planning import Block, Blocks, longest_chain
 from innerloop.compiler.programs import Programs
 
 Groups = dict[Atom, list[Neurons]]
@@ -38,21 +38,44 @@ def ahead(blocks: Blocks, programs: Programs, steps: int) -> Blocks:
     if not movable:
         return blocks
 
-    def depth(some: Blocks) -> int:
-        return some.depth(steps, flags)
-
-    chosen = set(movable)
-    best = _moved(blocks, chosen)
-    least = depth(best)
-    if least >= depth(blocks):
+    every = _moved(blocks, set(movable))
+    least = every.depth(steps)
+    if least >= blocks.depth(steps):
         return blocks
-    for atom in reversed(tuple(movable)):
-        if any(atom in _atoms(movable[other]) for other in chosen):
+    fewer = _moved(blocks, _needed(movable, blocks.step, every.step))
+    return fewer if fewer.depth(steps) <= least else every
+
+
+def _needed(movable: Groups, step: Block, shallow: Block) -> set[Atom]:
+    """What would be too late for its readers if the step itself began with it."""
+    end = 2 * longest_chain(shallow) - 1
+    needed: set[Atom] = set()
+    while True:
+        latest, ready = _latest(step, needed, end), dict.fromkeys(needed, -1)
+        late = set()
+        for out, group in movable.items():
+            if out not in needed:
+                time = 1 + max((ready.get(atom, -1) for atom in _atoms(group)), default=-1)
+                ready[out] = time | 1
+                late |= {out} if ready[out] > latest.get(out, end) else set()
+        if not late:
+            return needed
+        for out in reversed(tuple(movable)):
+            if out in late | needed:
+                needed |= {out} | (_atoms(movable[out]) & set(movable))
+
+
+def _latest(step: Block, moved: set[Atom], end: int) -> dict[Atom, int]:
+    """The last half-layer after which a result is in time, for a step that ends with `end`."""
+    latest: dict[Atom, int] = {}
+    for operation in reversed(step.operations):
+        if operation.out in moved:
             continue
-        fewer = _moved(blocks, chosen - {atom})
-        if (layers := depth(fewer)) <= least:
-            chosen, least, best = chosen - {atom}, layers, fewer
-    return best
+        time = latest.get(operation.out, end)
+        time -= (time % 2 == 0) != isinstance(operation, Head)
+        for atom in _atoms([operation]):
+            latest[atom] = min(time - 1, latest.get(atom, end))
+    return latest
 
 
 def _movable(step: Block, known: set[Atom]) -> Groups:

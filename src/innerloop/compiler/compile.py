@@ -1,7 +1,7 @@
 r"""From a learner to a transformer, pass by pass.
 
-trace -> lower -> (dual -> copies) -> stand-ins -> neurons -> (ahead, gated heads) -> wire -> schedule
-      -> allocate -> assemble
+trace -> lower -> (dual, copies) -> stand-ins -> neurons -> (ahead, gated heads)
+      -> wire -> schedule -> allocate -> assemble
 
 Each pass is a pure function between immutable values, in the file of its name.
 """
@@ -116,7 +116,7 @@ def _built(
             every = gated_heads(every, programs.state.flags, steps)
     fixed, sink = _lasting(programs, target, every.kept)
     blocks = every.run(steps)
-    plans = planned(blocks, programs.state.flags)
+    plans = [planned(block, programs.state.flags) for block in blocks]
     most = max(prompt.n for prompt in likes)
     plans, scores = _attending(plans, programs, most, target, sink)
     allocations = [

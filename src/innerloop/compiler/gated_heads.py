@@ -44,12 +44,12 @@ def gated_heads(blocks: Blocks, flags: Flags, steps: int) -> Blocks:
         for operation in blocks.step.operations
         if isinstance(operation, Head) and len(_parts(operation, gates, flags)) > 1
     ]
-    if not chosen or changed(chosen).depth(steps, flags) >= blocks.depth(steps, flags):
+    if not chosen or changed(chosen).depth(steps) >= blocks.depth(steps):
         return blocks
-    least = changed(chosen).depth(steps, flags)
+    least = changed(chosen).depth(steps)
     for head in tuple(chosen):
         fewer = [other for other in chosen if other is not head]
-        if changed(fewer).depth(steps, flags) <= least:
+        if changed(fewer).depth(steps) <= least:
             chosen = fewer
     return changed(chosen)
 

@@ -17,4 +17,4 @@ def layers_of_programs(programs: Programs, steps: int) -> int:
     """The layers of a forward pass; which spline a function has does not change them."""
     splines = {operation.out: _ANY for operation in smooth_operations(programs.operations)}
     blocks = expanded(programs, Expansion(programs.state.flags, *_WIDTHS, splines))
-    return ahead(blocks, programs, steps).depth(steps, programs.state.flags)
+    return ahead(blocks, programs, steps).depth(steps)

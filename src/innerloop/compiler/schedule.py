@@ -54,17 +54,6 @@ def schedule(wiring: Wiring) -> Schedule:
     return Schedule(tuple(tuple(merged(row)) for row in rows), depth, wiring.output)
 
 
-def layers_of(wiring: Wiring) -> int:
-    """How many layers a schedule would have.
-
-    Raises:
-        Deadlock: If updates by heads and updates by neurons wait for each other.
-    """
-    plan = _Plan(wiring)
-    plan.soonest()
-    return max(plan.times.values(), default=-1) // 2 + 1
-
-
 class _Plan:
     """The times while they are being found."""
 

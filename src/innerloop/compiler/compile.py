@@ -60,8 +60,9 @@ def compile(
             of heads and a sink token stand for linear heads, is not, and `Softmax` sets how.
         mlp: The kind of neurons: `reglu`, in which products are exact, or `relu`.
         tie: `looped` uses the same blocks for every step, `unrolled` gives each step its own.
-        optimize: `depth` carries `W h` in each token in place of `W` where `h` never changes: one
-            layer a step for models linear in their parameters, one less for networks.
+        optimize: `depth` carries `W h` in each token in place of `W` where `h` never changes,
+            copies of small matrices in every token, and what a step begins with: one layer a step
+            for models linear in their parameters, one or two less for networks.
         tolerance: The largest error of a smooth function, of a product in a ReLU MLP, and of a
             score in softmax attention, on its domain.
         dtype: The precision of the weights and of the computation.

@@ -3,9 +3,10 @@ r"""The dual form: where all that is read of a matrix is `W h` with an `h` that 
     W' = a W + mean_j g_j h_j^T     read as  z = W h     is     z' = a z + mean_j <h_j, h> g_j
 
 so each token carries its own `z`, one head updates it, and the matrix is not stored at all. A model
-that is linear in its parameters takes one layer a step, as von Oswald et al. construct it. A
-function of `z` is computed where `z` is updated, for the next step: an `N`-layer network takes
-`2 N - 1` layers a step, and one more before the first.
+that is linear in its parameters takes one layer a step, as von Oswald et al. construct it. A smooth
+function of `z` is computed where `z` is updated, for the next step (others are, too, by `ahead`,
+when neurons are known): an `N`-layer network takes `2 N - 1` layers a step, and one more before the
+first; one layer fewer a step where `copies` apply.
 
 In general a reading is linear in the rows `W_i`, by the key or by the value of a head:
 
@@ -112,7 +113,7 @@ def dual(programs: Programs) -> Programs:
 
 
 def _ahead(programs: Programs, carried: set[Atom]) -> Programs:
-    """Functions of what tokens carry, computed by the step before that reads them."""
+    """Smooth functions of what tokens carry, computed by the step before that reads them."""
     state, step, read_out = programs.state, programs.step, programs.read_out
     known = {*carried, state.x, state.y, state.flags.one}
     begins, local = dict(programs.init.writes), []

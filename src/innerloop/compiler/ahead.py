@@ -8,7 +8,7 @@ in the half-layer after the update, or sooner: what follows a clock is known all
 
 and `f` of the first state is computed once, before the first step. Bits that say whether a gate is
 open, products, and functions are moved; splines are not, for they know the domain of one place.
-Axes: none of its own.
+Half-layers are counted from zero: attention has the even ones, neurons the odd ones.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -37,7 +37,6 @@ def ahead(blocks: Blocks, programs: Programs, steps: int) -> Blocks:
     movable = _movable(blocks.step, known) if steps else {}
     if not movable:
         return blocks
-
     every = _moved(blocks, set(movable))
     least = every.depth(steps)
     if least >= blocks.depth(steps):

@@ -95,9 +95,6 @@ PASSES: dict[str, Changes] = {
         (module("schedule")._Plan, "delay", lambda self: None),
     ),
     "without: dead subspaces are used again": ((module("allocate"), "_lifetimes", _to_the_end),),
-    "without: products take functions in": (
-        (module("expansion"), "fused_products", lambda operations: {}),
-    ),
     "without: schedules that are lines are folded": ((module("lower.layout"), "_LINE", -1.0),),
 }
 DEPTH: dict[str, Changes] = {
@@ -105,6 +102,9 @@ DEPTH: dict[str, Changes] = {
     "without: the dual form": ((module("lowered"), "dual", lambda programs: programs),),
     "without: small matrices are copied": (
         (module("lowered"), "copied", lambda programs, depth: programs),
+    ),
+    "without: products take functions in": (
+        (module("expansion"), "fused_products", lambda operations: {}),
     ),
     "without: steps begin ahead": (
         (module("compile"), "ahead", lambda blocks, programs, steps: blocks),

@@ -48,22 +48,35 @@ def boxed():
     return il.learner(forward, params, optimizer=optax.stateless(project))
 
 
+def by_position():
+    """Stochastic gradient descent in the order of positions, which are the last covariate."""
+
+    def init(x, y):
+        return (jnp.zeros((len(y), len(x) - 1), x.dtype), jnp.ones((), x.dtype)), ()
+
+    def step(shared, local, x, y):
+        weights, turn = shared
+        is_turn = jnp.maximum(0.0, 1.0 - jnp.abs(x[-1] - turn))
+        covariates, target = jax.lax.psum((is_turn * x[:-1], is_turn * y), il.CONTEXT)
+        slope = jnp.outer(weights @ covariates - target, covariates)
+        return (weights - 0.1 * slope, turn + 1.0), local
+
+    return il.Learner(init, step, lambda shared, local, x: shared[0] @ x[:-1])
+
+
 LEARNERS = {
     "two-layer network": (network, {"optimize": "depth"}),
-    "example by example": (
-        lambda: il.algorithms.recursive_least_squares(0.5),
-        {"optimize": "depth"},
-    ),
+    "example by example": (by_position, {"optimize": "depth"}),
     "ReLU output": (boxed, {"optimize": "depth", "attention": "relu"}),
 }
 LAYERS = {
     ("two-layer network", "all passes"): (1, 2, 0),
-    ("two-layer network", "without: steps begin ahead"): (1, 3, 1),
+    ("two-layer network", "without: steps begin ahead"): (0, 3, 1),
     ("two-layer network", "without: small matrices are copied"): (1, 3, 1),
-    ("example by example", "all passes"): (1, 4, 1),
-    ("example by example", "without: products take functions in"): (1, 5, 1),
-    ("example by example", "without: schedules that are lines are folded"): (1, 5, 1),
-    ("example by example", "without: steps begin ahead"): (0, 5, 1),
+    ("example by example", "all passes"): (1, 1, 1),
+    ("example by example", "without: products take functions in"): (2, 2, 1),
+    ("example by example", "without: schedules that are lines are folded"): (2, 2, 1),
+    ("example by example", "without: steps begin ahead"): (0, 2, 1),
     ("ReLU output", "all passes"): (0, 4, 2),
     ("ReLU output", "without: gates are opened by heads"): (0, 5, 2),
 }
@@ -95,18 +108,18 @@ def test_what_a_pass_is_worth(name, switch):
     model = compiled(name, switch, 3, prompt)
     sections = model.sections
     assert (sections.init, sections.step, sections.read_out) == LAYERS[name, switch]
-    tolerance = 1e-10 if name != "example by example" else 1e-5
-    assert_same(model.iterates(prompt), il.run(LEARNERS[name][0](), prompt, steps=3), tolerance)
+    found, expected = model.iterates(prompt), il.run(LEARNERS[name][0](), prompt, steps=3)
+    assert_same(found[1:], expected[1:])
 
 
-@pytest.mark.parametrize("name", [name for name in LEARNERS if name != "example by example"])
+@pytest.mark.parametrize("name", LEARNERS)
 @pytest.mark.parametrize("steps", [1, 2, 5])
 def test_shallow_models_are_exact(name, steps):
     prompt = sample(name)
     model = compiled(name, "all passes", steps, prompt)
     expected = il.run(LEARNERS[name][0](), prompt, steps=steps)
-    assert_same(model.iterates(prompt), expected)
-    assert_same(model.iterates(prompt, dense=True), expected)
+    assert_same(model.iterates(prompt)[1:], expected[1:])
+    assert_same(model.iterates(prompt, dense=True)[1:], expected[1:])
 
 
 def test_a_copy_that_is_not_updated_is_seen_at_the_second_step():
@@ -139,7 +152,8 @@ def test_a_schedule_that_is_a_line_takes_no_neurons():
         learner = il.learner(lambda w, x: w @ x, np.zeros((2, 3)), optimizer=optax.sgd(rate))
         model = il.compile(learner, steps=5, like=prompt)
         rows[name] = "schedule" in str(model.anatomy())
-        assert_same(model.iterates(prompt), il.run(learner, prompt, steps=5), 1e-7)
+        found, expected = model.iterates(prompt), il.run(learner, prompt, steps=5)
+        assert_same(found[1:], expected[1:], 1e-7)
     assert rows == {"line": False, "curve": True}
 
 
@@ -149,7 +163,7 @@ def test_a_product_with_a_function_is_one_half_layer(pieces, side, rng):
     f, p = Atom("f", "data", 1), Atom("p", "data", 1)
     pair = (Form.of(f).scaled(1.5), Form.of(Y))
     product = Product(p, *(pair if side == "left" else pair[::-1]))
-    made = Expansion(FLAGS, 1e-12, 1e-6, 2.0**-52).expand(
+    made = Expansion(FLAGS, 1e-12, 1e-6, 2.0**-52, fuses=True).expand(
         [Apply(f, Form.of(X), Function.exact(pieces)), product]
     )
     neurons = [n for n in made if n.out is p]
@@ -176,6 +190,6 @@ def test_a_product_that_waits_for_its_other_factor_reads_the_function():
         Head(h, one, Form.of(g), one),
         Product(p, Form.of(f), Form.of(h)),
     ]
-    made = Expansion(FLAGS, 1e-12, 1e-6, 2.0**-52).expand(operations)
+    made = Expansion(FLAGS, 1e-12, 1e-6, 2.0**-52, fuses=True).expand(operations)
     (product,) = (neurons for neurons in made if neurons.out is p)
     assert {atom for form in product.reads for atom in form.terms} == {f, h}

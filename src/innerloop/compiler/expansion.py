@@ -49,6 +49,7 @@ class Expansion:
     resolution: float
     splines: Mapping[Atom, Spline] = field(default_factory=dict)
     emulated: Emulated = field(default_factory=Emulated)
+    fuses: bool = False
     _bits: dict[tuple, Atom] = field(default_factory=dict)
     _relus: dict[tuple, Atom] = field(default_factory=dict)
 
@@ -60,7 +61,8 @@ class Expansion:
             for operation in operations
             if isinstance(operation, Apply) and operation.function.pieces == _RELU
         }
-        fused = {} if self.emulated.hinges else fused_products(operations)
+        fuses = self.fuses and not self.emulated.hinges
+        fused = fused_products(operations) if fuses else {}
         expanded: list[LayerOperation] = []
         for operation in operations:
             match operation:

@@ -5,7 +5,8 @@ no function first:
 
     f(x) = a x + b + sum_k c_k relu(x - t_k)    f(x) v = (a x + b) v + sum_k c_k relu(x - t_k) v
 
-It is taken only where it is ready sooner than the product that reads `f(x)`.
+It is taken only where it is ready sooner than the product that reads `f(x)`. The price is rounding:
+where hinges cancel, far from the knots, `f(x)` is exactly zero and this is `eps |x - t| |v|`.
 Axes: `s` size of a product, `a` size of an atom.
 """
 

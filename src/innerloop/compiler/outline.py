@@ -16,5 +16,5 @@ _WIDTHS = 1e-12, 1e-6, 2.0**-52
 def layers_of_programs(programs: Programs, steps: int) -> int:
     """The layers of a forward pass; which spline a function has does not change them."""
     splines = {operation.out: _ANY for operation in smooth_operations(programs.operations)}
-    blocks = expanded(programs, Expansion(programs.state.flags, *_WIDTHS, splines))
+    blocks = expanded(programs, Expansion(programs.state.flags, *_WIDTHS, splines, fuses=True))
     return ahead(blocks, programs, steps).depth(steps)

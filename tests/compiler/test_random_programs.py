@@ -5,8 +5,8 @@ On the sample prompt and on a fresh one, after every step, entry by entry:
     |model - il.run| <= bound,    and <= 1e-9 on the sample where every operation is exact
 
 unless a jump's value is used, whose ramp of 1e-6 makes rounding a million times as large, or may be
-met, as in `min(v, v)`, where rounding decides: the bound says so, and is what counts then. Weights are multiplied in numpy: nothing waits for XLA, and the model's own runner is no
-witness.
+met, as in `min(v, v)`, where rounding decides: the bound says so, and is what counts then. Weights
+are multiplied in numpy: nothing waits for XLA, and the model's own runner is no witness.
 """
 
 import functools

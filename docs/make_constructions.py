@@ -65,8 +65,8 @@ def page() -> str:
         "several papers do; *heads* and *neurons* are those of the widest layer; *parts* are what "
         "an ordinary transformer does not have; the error is the largest difference from `il.run`. "
         "The compiler's attention is linear, or ReLU where the construction's is and a gate in a "
-        "score saves a layer: with linear attention Wu et al.'s network takes 24. In no row does "
-        "the compiler need more layers than the literature."
+        "score saves a layer a step: `deep_softmax` is the same network with linear attention. In "
+        "no row does the compiler need more layers than the literature, which a test holds it to."
         "\n\n" + HEAD + "\n".join(rows()) + "\n"
     )
 

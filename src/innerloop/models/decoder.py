@@ -20,6 +20,10 @@ from innerloop.models.mlp import MLP
 from innerloop.models.transformer import LayerNorm
 from innerloop.prompts import Prompt
 
+KEPT = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+"""What a block keeps for its gradient: products with weights. Attention is computed again, which is
+quicker than to write its weights to memory and read them back, and takes a third of the memory."""
+
 
 class DecoderBlock(eqx.Module):
     """Causal attention, then neurons, each after a LayerNorm; a stack when leaves carry `l`."""
@@ -94,7 +98,9 @@ class Decoder(eqx.Module):
         turns = jnp.stack([x, targets], axis=1).reshape(2 * n, d)
         tokens = jnp.concatenate([turns, xq[None]])
         stream = tokens @ self.W_in.T + self.b_in[None] + self.positions[:needed]
-        stream, _ = jax.lax.scan(lambda s, block: (block(s), None), stream, self.blocks)
+        stream, _ = jax.lax.scan(
+            jax.checkpoint(lambda s, block: (block(s), None), policy=KEPT), stream, self.blocks
+        )
         return self.norm(stream[::2]) @ self.W_out.T + self.b_out[None]
 
 

@@ -106,11 +106,11 @@ def test_the_numbers_by_hand(drawn):
 
 
 def test_support_falls_where_prompts_disagree():
-    """Half of the prompts are nearer to one step, half to another: resamples do not agree."""
+    """Half of the prompts are at one step, half near another: resamples do not agree."""
     prompts = [il.Prompt([[1.0]], [[y]], [[1.0]]) for y in (1.0, -1.0) * 10]
 
     def layers(prompt):
-        return jnp.where(jnp.asarray(prompt.y) > 0, 1.0, -2.0)[None] * jnp.ones((1, 1, 1))
+        return jnp.where(jnp.asarray(prompt.y) > 0, 1.0, -1.73)[None] * jnp.ones((1, 1, 1))
 
     def steps(prompt):
         return jnp.stack([jnp.sign(jnp.asarray(prompt.y)), 2 * jnp.sign(jnp.asarray(prompt.y))])

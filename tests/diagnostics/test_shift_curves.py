@@ -19,7 +19,7 @@ def inputs(alpha):
 
 
 def targets(alpha):
-    return ScaledTargets(TASK, alpha)
+    return ScaledTargets(task=TASK, alpha=alpha)
 
 
 @pytest.fixture(scope="module")

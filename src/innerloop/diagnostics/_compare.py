@@ -14,6 +14,7 @@ References: von Oswald et al. (2023), arXiv:2212.07677, Section 3 and Appendix A
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,14 +120,14 @@ def compare_with_controls(
 
 
 def shuffled(whole: Prompt, *, key: PRNGKeyArray) -> Prompt:
-    """A batch of prompts, in numpy, in which every label belongs to another example of its prompt.
+    """A batch of prompts in which every label belongs to another example of its prompt.
 
     Which one is drawn, so that some may stay where they were.
     """
     b, n = whole.x.shape[:2]
     orders = jax.vmap(lambda k: jax.random.permutation(k, n))(jax.random.split(key, b))
-    x, y, xq = (np.asarray(a) for a in (whole.x, whole.y, whole.xq))
-    return Prompt(x, np.take_along_axis(y, np.asarray(orders)[:, :, None], axis=1), xq)
+    mixed = np.take_along_axis(np.asarray(whole.y), np.asarray(orders)[:, :, None], axis=1)
+    return eqx.tree_at(lambda prompt: prompt.y, whole, mixed)
 
 
 def mean_target(prompt: Prompt) -> Float[Array, "m p"]:

@@ -14,13 +14,12 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from innerloop.diagnostics._compare import mean_target, relative, shuffled
 from innerloop.diagnostics._predictors import Predictor, predictions
 from innerloop.precision import in_precision
-from innerloop.prompts import Prompt
-from innerloop.tasks import AbstractTask
+from innerloop.tasks import AbstractTask, Sample
 
 TINY = 1e-30
 
@@ -79,10 +78,10 @@ def shift_curves(
         >>> from innerloop.diagnostics import after
         >>> from innerloop.tasks import ScaledTargets, von_oswald
         >>> short, long = (after(gradient_descent(6.06), steps) for steps in (1, 2))
-        >>> found = shift_curves(
-        ...     short, long, lambda alpha: ScaledTargets(von_oswald(), alpha), [1.0, 2.0],
-        ...     key=jax.random.key(0), prompts=100,
-        ... )
+        >>> def louder(alpha):
+        ...     return ScaledTargets(task=von_oswald(), alpha=alpha)
+        >>> key = jax.random.key(0)
+        >>> found = shift_curves(short, long, louder, [1.0, 2.0], key=key, prompts=100)
         >>> loss = found["first"].loss
         >>> round(float(loss[1] / loss[0]), 6), bool(found["first"].ratio[0] > 1.1)
         (4.0, True)
@@ -93,42 +92,50 @@ def shift_curves(
             f"got {len(alphas)} and {prompts}."
         )
     draws, order = jax.random.split(key)
+    samples = [_drawn(shifted(alpha), draws, prompts) for alpha in alphas]
+    whole, truth = jax.tree.map(lambda *leaves: np.concatenate(leaves), *samples)
+    answers = predictions(second, whole)
     others = {"mean target": mean_target, **(controls or {})}
-    rows: dict[str, list[tuple[float, ...]]] = {}
-    for alpha in alphas:
-        whole, truth = _drawn(shifted(alpha), draws, prompts)
-        answers = predictions(second, whole)
-        found = {
-            "first": predictions(first, whole),
-            "second": answers,
-            "shuffled labels": predictions(first, shuffled(whole, key=order)),
-            **{name: predictions(other, whole) for name, other in others.items()},
-        }
-        base = _half_errors(answers, truth)
-        for name, said in found.items():
-            apart = relative(said, answers).value
-            rows.setdefault(name, []).append((*_against(_half_errors(said, truth), base), apart))
+    said = {
+        "first": predictions(first, whole),
+        "second": answers,
+        "shuffled labels": predictions(first, shuffled(whole, key=order)),
+        **{name: predictions(other, whole) for name, other in others.items()},
+    }
     shifts = np.asarray(alphas, np.float64)
-    return {name: Curve(shifts, *np.array(row).T) for name, row in rows.items()}
+    return {name: _curve(shifts, each, answers, truth) for name, each in said.items()}
 
 
-def _drawn(
-    task: AbstractTask, key: PRNGKeyArray, prompts: int
-) -> tuple[Prompt, Float[np.ndarray, "b m p"]]:
-    """Prompts of a task in float64, and their answers."""
+def _drawn(task: AbstractTask, key: PRNGKeyArray, prompts: int) -> Sample:
+    """Prompts of a task, with their answers, in float64."""
 
     def draw():
         keys = jax.random.split(key, prompts)
-        return jax.jit(jax.vmap(lambda one: task.sample(key=one)))(keys)
+        sample = jax.jit(jax.vmap(lambda one: task.sample(key=one)))(keys)
+        return jax.tree.map(np.asarray, sample)
 
-    sample = in_precision(draw, "float64")
-    return sample.prompt, sample.yq
+    return in_precision(draw, "float64")
+
+
+def _curve(
+    alphas: Float[np.ndarray, " a"],
+    said: Float[Array | np.ndarray, "prompts m p"],
+    answers: Float[Array | np.ndarray, "prompts m p"],
+    truth: Float[np.ndarray, "prompts m p"],
+) -> Curve:
+    """A predictor against the second one, from answers to the prompts of all shifts in turn."""
+    parts = (np.split(np.asarray(a, np.float64), len(alphas)) for a in (said, answers, truth))
+    rows = [
+        (*_against(_half_errors(f, y), _half_errors(g, y)), relative(f, g).value)
+        for f, g, y in zip(*parts, strict=True)
+    ]
+    return Curve(alphas, *np.array(rows).T)
 
 
 def _half_errors(
     said: Float[np.ndarray, "b m p"], truth: Float[np.ndarray, "b m p"]
 ) -> Float[np.ndarray, " b"]:
-    return 0.5 * np.mean(np.sum((np.asarray(said, np.float64) - truth) ** 2, axis=2), axis=1)
+    return 0.5 * np.mean(np.sum((said - truth) ** 2, axis=2), axis=1)
 
 
 def _against(

@@ -123,10 +123,15 @@ def chunk_program(
 
     all_seeds = jax.vmap(one_seed, in_axes=(0, 0, 0, 0, None))
 
+    def alone(*inputs):
+        """One seed without an axis for it: products of matrices stay products of matrices."""
+        *stacked, first = inputs
+        found = one_seed(*jax.tree.map(lambda leaf: leaf[0], stacked), first)
+        return jax.tree.map(lambda leaf: leaf[None], found)
+
     def chunk(state: State, first: Int[Array, ""], seeds: Int[Array, " seeds"]):
-        carry, (losses, taken) = all_seeds(
-            state.weights, state.optimizer, state.active, seeds, first
-        )
+        run = alone if len(seeds) == 1 else all_seeds
+        carry, (losses, taken) = run(state.weights, state.optimizer, state.active, seeds, first)
         return State(*carry), losses, taken
 
     return jax.jit(chunk, donate_argnums=0)

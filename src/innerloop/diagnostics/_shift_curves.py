@@ -96,10 +96,13 @@ def shift_curves(
     whole, truth = jax.tree.map(lambda *leaves: np.concatenate(leaves), *samples)
     answers = predictions(second, whole)
     others = {"mean target": mean_target, **(controls or {})}
+    pair = (whole, shuffled(whole, key=order))
+    together = jax.tree.map(lambda *leaves: np.concatenate(leaves), *pair)
+    own, mixed = np.split(np.asarray(predictions(first, together)), 2)
     said = {
-        "first": predictions(first, whole),
+        "first": own,
         "second": answers,
-        "shuffled labels": predictions(first, shuffled(whole, key=order)),
+        "shuffled labels": mixed,
         **{name: predictions(other, whole) for name, other in others.items()},
     }
     shifts = np.asarray(alphas, np.float64)
@@ -110,8 +113,7 @@ def _drawn(task: AbstractTask, key: PRNGKeyArray, prompts: int) -> Sample:
     """Prompts of a task, with their answers, in float64."""
 
     def draw():
-        keys = jax.random.split(key, prompts)
-        sample = jax.jit(jax.vmap(lambda one: task.sample(key=one)))(keys)
+        sample = jax.vmap(lambda one: task.sample(key=one))(jax.random.split(key, prompts))
         return jax.tree.map(np.asarray, sample)
 
     return in_precision(draw, "float64")

@@ -42,9 +42,9 @@ def main() -> None:
 
     def heads() -> dict[str, Any]:
         """Their weights act on rows; ours on columns."""
-        folder = "Transformer/multi_head_attention/"
-        names = {"W_Q": "query", "W_K": "key", "W_V": "value", "W_O": "linear"}
-        found = {ours: run["state"].params[folder + theirs]["w"] for ours, theirs in names.items()}
+        names = {"query": "W_Q", "key": "W_K", "value": "W_V", "linear": "W_O"}
+        params = run["state"].params
+        found = {names[path.split("/")[-1]]: leaves["w"] for path, leaves in params.items()}
         return {name: [np.asarray(matrix).T.tolist()] for name, matrix in found.items()}
 
     serve(take, weights=heads)

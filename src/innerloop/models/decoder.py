@@ -80,8 +80,8 @@ class Decoder(eqx.Module):
     def __call__(self, prompt: Prompt) -> Float[Array, "m p"]:
         """The predictions at the queries, each as if it stood alone after the context."""
         x, y, xq = (jnp.asarray(a) for a in (prompt.x, prompt.y, prompt.xq))
-        same = (jnp.broadcast_to(a[None], (len(xq), *a.shape)) for a in (x, y))
-        return self._read(*same, xq)[:, -1]
+        x, y = (jnp.broadcast_to(a[None], (len(xq), *a.shape)) for a in (x, y))
+        return self._read(x, y, xq)[:, -1]
 
     def prefixes(self, prompt: Prompt) -> Float[Array, "points p"]:
         """Predictions at `x_1, ..., x_n` and the first query, each from the examples before it."""

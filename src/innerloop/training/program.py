@@ -125,8 +125,8 @@ def chunk_program(
 
     def alone(*inputs):
         """One seed without an axis for it: products of matrices stay products of matrices."""
-        *stacked, first = inputs
-        found = one_seed(*jax.tree.map(lambda leaf: leaf[0], stacked), first)
+        weights, state, active, seed = jax.tree.map(lambda leaf: leaf[0], inputs[:-1])
+        found = one_seed(weights, state, active, seed, inputs[-1])
         return jax.tree.map(lambda leaf: leaf[None], found)
 
     def chunk(state: State, first: Int[Array, ""], seeds: Int[Array, " seeds"]):

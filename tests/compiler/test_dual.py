@@ -122,3 +122,16 @@ def test_one_target_is_named_by_the_error(rng):
     learner = il.learner(lambda w, x: w @ x, np.zeros((2, 3)), optimizer=optax.sgd(RATE))
     with pytest.raises(Exception, match="optimize"):
         il.compile(learner, steps=1, like=prompt_of(rng), optimize="speed")
+
+
+def test_a_parameter_that_no_prompt_changes_stays_out_of_the_way(rng):
+    """A bias without a gradient is a table, and no atom of the state."""
+    prompt = il.Prompt(*(rng.normal(size=s) for s in ((7, 3), (7, 2), (5, 3))))
+    weights = {"bias": rng.normal(size=3), "w": rng.normal(size=(2, 3))}
+
+    def predict(params, x):
+        return params["w"] @ (x + jax.lax.stop_gradient(params["bias"]))
+
+    learner = il.learner(predict, weights, optimizer=optax.sgd(0.05))
+    model = il.compile(learner, steps=3, like=prompt, optimize="depth")
+    np.testing.assert_allclose(model(prompt), il.run(learner, prompt, steps=3)[-1], rtol=1e-10)

@@ -104,7 +104,9 @@ def dual(programs: Programs) -> Programs:
     read_out = _rewritten(programs.read_out, instead, [], {}, chosen)
     state = replace(
         programs.state,
-        shared=tuple(s for s in programs.state.shared if s not in chosen),
+        shared=tuple(
+            s for s in programs.state.shared if isinstance(s, np.ndarray) or s not in chosen
+        ),
         local=(*programs.state.local, *(atom for atom, _ in carried.values())),
     )
     init = replace(programs.init, writes={a: f for a, f in begins.items() if a not in chosen})
@@ -210,7 +212,7 @@ def _reading(operation: Operation, programs: Programs) -> _Reading | None:
         names = names_of(other, programs)
         if names is not None and len(matrix_form.terms) == 1:
             ((atom, rows),) = matrix_form.terms.items()
-            if atom in state.shared and atom.tokens == "register":
+            if atom in state.atoms and atom.tokens == "register":
                 return _Reading(atom, operation.query, rows, names, by_key)
     return None
 
@@ -258,7 +260,7 @@ def _carried(
         atom = Atom(f"{state.name} read", "data", reading.size, source=state.source)
         found[state, reading.functional] = atom, reading
         for source in programs.step.writes[state].terms:
-            if source in programs.state.shared:
+            if source in programs.state.atoms and source.tokens == "register":
                 waiting.append(replace(reading, state=source))
     return found
 

@@ -21,6 +21,7 @@ ARCHITECTURES = {
     "linear": models.SelfAttention(),
     "two_heads": models.SelfAttention(depth=2, heads=2, averages=True),
     "tied": models.SelfAttention(depth=3, tied=True, damping=0.75),
+    "clipped": models.SelfAttention(depth=3, clip=1.0),
     "softmax": models.SelfAttention(depth=2, kernel="softmax"),
     "relu": models.SelfAttention(kernel="relu"),
     "exp": models.SelfAttention(kernel="exp", clip=10.0),
@@ -34,7 +35,7 @@ ARCHITECTURES = {
     "gpt2": models.GPT2(depth=2, heads=2, width=8, positions=31),
 }
 HEAD = ("W_Q", "W_K", "W_V", "W_O")
-VARIANTS = ("two_heads", "tied", "relu", "exp", "embedded")
+VARIANTS = ("two_heads", "tied", "clipped", "relu", "exp", "embedded")
 everyone = pytest.mark.parametrize(
     "name",
     [pytest.param(k, marks=[pytest.mark.slow] * (k in VARIANTS)) for k in ARCHITECTURES],
@@ -77,7 +78,7 @@ def test_queries_do_not_see_each_other_and_every_weight_has_a_gradient(name, rng
 
 
 @pytest.mark.parametrize("n", [3, 7, 13])
-@pytest.mark.parametrize("name", ["linear", "two_heads", "tied"])
+@pytest.mark.parametrize("name", ["linear", "two_heads", "tied", "clipped"])
 def test_linear_layers_the_short_way_are_linear_layers(name, n, rng):
     model, prompt = _model(ARCHITECTURES[name], rng), _prompt(rng, n)
     slowly = dataclasses.replace(model, fast=False)

@@ -70,7 +70,7 @@ class InContextTransformer(eqx.Module):
                 f"this model is for d = {self.d} covariates and p = {self.p} targets; the prompt "
                 f"has d = {prompt.d} and p = {prompt.p}. Train one for these sizes."
             )
-        if self.fast and self.clip is None and is_linear(self):
+        if self.fast and is_linear(self):
             return linear_predictions(self, prompt)
         return -self.streams(prompt)[-1][-prompt.m :, self.read_slots]
 
@@ -107,7 +107,10 @@ class InContextTransformer(eqx.Module):
         block = eqx.tree_at(
             lambda b: b.attention, block, tuple(scaled_scores(a) for a in block.attention)
         )
-        stream = stream + self.damping * (block(stream, roles, n) - stream)
+        return self.clipped(stream + self.damping * (block(stream, roles, n) - stream))
+
+    def clipped(self, stream: Float[Array, "t r"]) -> Float[Array, "t r"]:
+        """The stream within its bound, where there is one."""
         return stream if self.clip is None else jnp.clip(stream, -self.clip, self.clip)
 
 

@@ -14,6 +14,7 @@ from innerloop.algorithms import preconditioned_gradient_descent
 from innerloop.kernels import Kernel
 from innerloop.learners import run
 from innerloop.models.in_context import alternating, sinusoids
+from innerloop.models.transformer import block_at
 from innerloop.prompts import Prompt
 
 N, M, D, P = 7, 3, 5, 2
@@ -135,6 +136,21 @@ def test_clipping_and_damping_act_on_the_stream(rng):
     start, after = model.streams(prompt)[:2]
     damped = dataclasses.replace(model, damping=0.5).streams(prompt)[1]
     np.testing.assert_allclose(damped - start, 0.5 * (after - start), rtol=1e-9, atol=1e-9)
+
+
+def test_layer_norm_between_layers_leaves_the_first_one_without(rng):
+    architecture = models.SelfAttention(depth=3, layer_norm="between")
+    model, prompt = _model(architecture, rng), _prompt(rng)
+    assert [(stage.blocks.norms is None, stage.depth) for stage in model.stages] == [
+        (True, 1),
+        (False, 2),
+    ]
+    start, first, *_ = model.streams(prompt)
+    heads = block_at(model.stages[0].blocks, 0).attention[0]
+    roles = model.tokenised(prompt)[1]
+    np.testing.assert_allclose(first, start + heads(start, roles, prompt.n), rtol=1e-12)
+    with pytest.raises(ValueError, match="tied"):
+        models.SelfAttention(depth=2, tied=True, layer_norm="between")
 
 
 def test_alternating_tokens():

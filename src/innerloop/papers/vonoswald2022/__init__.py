@@ -4,12 +4,15 @@ from innerloop.papers.claims import Paper
 from innerloop.papers.vonoswald2022.copying import COPYING
 from innerloop.papers.vonoswald2022.features import FEATURES
 from innerloop.papers.vonoswald2022.finite_tasks import FINITE_TASKS
+from innerloop.papers.vonoswald2022.five_layers import FIVE_LAYERS
 from innerloop.papers.vonoswald2022.gd_plus_plus import GD_PLUS_PLUS
 from innerloop.papers.vonoswald2022.interpolation import INTERPOLATION
 from innerloop.papers.vonoswald2022.layers import LAYERS
+from innerloop.papers.vonoswald2022.normalised_layers import NORMALISED_LAYERS
 from innerloop.papers.vonoswald2022.one_layer import ONE_LAYER
 from innerloop.papers.vonoswald2022.other_layers import OTHER_LAYERS
 from innerloop.papers.vonoswald2022.phases import PHASES
+from innerloop.papers.vonoswald2022.shared_layers import SHARED_LAYERS
 from innerloop.papers.vonoswald2022.shifts import SHIFTS
 from innerloop.papers.vonoswald2022.softmax_pair import SOFTMAX_PAIR
 from innerloop.papers.vonoswald2022.spectrum import SPECTRUM
@@ -46,7 +49,10 @@ VON_OSWALD_2022 = Paper(
         *ONE_LAYER,
         *TWO_LAYERS,
         *TRAINED_SHIFTS,
+        *FIVE_LAYERS,
+        *SHARED_LAYERS,
         *OTHER_LAYERS,
+        *NORMALISED_LAYERS,
         *PHASES,
         *FINITE_TASKS,
         *TRAINED,

@@ -23,10 +23,10 @@ from innerloop.training import Optimizer, Trained, TrainingConfig, train
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-D, STEPS, CLIP, VARIANCE = 10, 5, 10.0, 1 / 12
+D, STEPS, CLIP, VARIANCE, FEW = 10, 5, 10.0, 1 / 12, 2000
 SEEDS = (0, 1, 2, 3, 4)
 LAYERS = SelfAttention(depth=STEPS, clip=CLIP)
-EARLY = {"small": (200, 250, 300), "paper": (1500, 2500, 4000)}
+EARLY = {"small": (200, 300, 400), "paper": (1500, 2500, 4000)}
 INPUTS, TARGETS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0), (1.0, 2.0, 3.0, 4.0, 5.0)
 COLUMNS = {"covariates times α": INPUTS, "targets times α": TARGETS}
 
@@ -35,9 +35,9 @@ def config(scale: Scale) -> TrainingConfig:
     """The paper's settings; or fewer contexts a step with ten queries each, a rate that decays."""
     if scale == "paper":
         return TrainingConfig(steps=50_000, optimizer=Optimizer(5e-4))
-    optimizer = Optimizer(1e-2, clip=0.3, schedule="cosine", warmup=200)
+    optimizer = Optimizer(1e-2, clip=1e-3, schedule="cosine", warmup=400)
     return TrainingConfig(
-        steps=4000, batch=64, optimizer=optimizer, evaluate_every=50, evaluation_prompts=1000
+        steps=4000, batch=64, optimizer=optimizer, evaluate_every=100, evaluation_prompts=1000
     )
 
 
@@ -86,6 +86,7 @@ def settings(scale: Scale) -> dict[str, int | float | str]:
         "schedule": used.optimizer.schedule,
         "clipped tokens": CLIP,
         "held-out tasks": TASKS,
+        "tasks for cosines": FEW,
         "steps for GD++": numbers.steps,
         "batch for GD++": numbers.batch,
         "starts for GD++": len(SEEDS),
@@ -107,16 +108,17 @@ def _alone(model: ScalarDescent) -> ScalarDescent:
 def five_layers(scale: Scale) -> Outcome:
     """Losses and cosines beside GD and GD++, on the same tasks."""
     tasks = im.drawn(von_oswald(), TASKS, seed=61)
+    few = jax.tree.map(lambda leaf: leaf[:FEW], tasks)
     plain = im.implied_by(gradient_descent(best(D, curved=False, steps=STEPS)[0]), STEPS, tasks)
     found, hand = trained_layers(scale), _alone(control(scale))
-    curved = im.slopes(hand, tasks)[0]
+    curved = im.slopes(hand, few)[0]
     losses = im.errors(im.predicted(found.models, tasks), tasks).mean(1)
-    gd = float(im.halfim.errors(plain, tasks).mean())
+    gd = float(im.half_errors(plain, tasks).mean())
     gdpp = float(im.errors(im.predicted(hand, tasks), tasks).mean())
 
     def aligned(models: InContextTransformer) -> list[Float[np.ndarray, " s"]]:
-        sloping = im.slopes(models, tasks)
-        return [im.cosines(sloping, other) for other in (plain, curved)]
+        sloping = im.slopes(models, few)
+        return [im.cosines(sloping, other) for other in (plain[:FEW], curved)]
 
     early = EARLY[scale]
     way = [aligned(trained_layers(scale, until=k).models) for k in early]

@@ -21,12 +21,14 @@ from innerloop.training import Optimizer, Trained, TrainingConfig, train
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-D, SEEDS, CLIP = 10, (0, 1, 2, 3, 4), 10.0
+D, SEEDS, CLIP, FEW = 10, (0, 1, 2, 3, 4), 10.0, 2000
 LAYERS = {
     3: SelfAttention(depth=3, tied=True),
     10: SelfAttention(depth=10, tied=True, clip=CLIP),
 }
 """As in the released code, which clips tokens of more than three layers."""
+BUDGETS = {3: (4000, 64, 6e-3, 200, 1e-3), 10: (2500, 48, 1e-2, 300, 0.1)}
+"""By depth, below paper scale: steps, batch, largest rate, its rise in steps, largest gradient."""
 
 
 def config(scale: Scale, depth: int) -> TrainingConfig:
@@ -34,9 +36,10 @@ def config(scale: Scale, depth: int) -> TrainingConfig:
     if scale == "paper":
         steps, rate = {3: (5000, 1e-3), 10: (15_000, 5e-4)}[depth]
         return TrainingConfig(steps=steps, optimizer=Optimizer(rate))
-    optimizer = Optimizer(6e-3, clip=0.1, schedule="cosine", warmup=200)
+    steps, batch, rate, warmup, clip = BUDGETS[depth]
+    optimizer = Optimizer(rate, clip=clip, schedule="cosine", warmup=warmup)
     return TrainingConfig(
-        steps=4000, batch=64, optimizer=optimizer, evaluate_every=100, evaluation_prompts=1000
+        steps=steps, batch=batch, optimizer=optimizer, evaluate_every=100, evaluation_prompts=1000
     )
 
 
@@ -69,6 +72,7 @@ def settings(scale: Scale, depth: int) -> dict[str, int | float | str]:
         "schedule": used.optimizer.schedule,
         "clipped tokens": "none" if clip is None else clip,
         "held-out tasks": TASKS,
+        "tasks for cosines": FEW,
         "precision": "float32",
     }
 
@@ -121,10 +125,11 @@ def ten_layers(scale: Scale) -> Outcome:
         at_most("loss of the mean with GD++ over the larger of the two",
                 (mixed / np.maximum(own, by_hand)).max(), 1.02),
     ]  # fmt: skip
-    sloping, used = im.slopes(found.models, tasks), settings(scale, 10)
+    few, used = jax.tree.map(lambda leaf: leaf[:FEW], tasks), settings(scale, 10)
+    sloping = im.slopes(found.models, few)
     used |= im.over_seeds("loss", own) | {"GD": gd, "GD++": float(by_hand[0])}
     used |= {"η of GD++": rate, "γ of GD++": curvature / D}
-    for name, other in (("GD", plain), ("GD++", im.slopes(alone, tasks)[0])):
+    for name, other in (("GD", plain[:FEW]), ("GD++", im.slopes(alone, few)[0])):
         used |= im.over_seeds(f"cosine with {name}", im.cosines(sloping, other))
     for which, alphas, low in (("inputs", (0.5, 0.75, 1.0, 1.25), 0.8),
                                ("targets", (1.0, 2.0, 3.0), 0.9)):  # fmt: skip
@@ -146,11 +151,11 @@ def ten_layers(scale: Scale) -> Outcome:
 def draw_ten_layers(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """A curve a seed, over the losses of GD and GD++."""
     axes = figure.subplots()
-    lines = axes.semilogy(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
+    lines = axes.plot(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
     lines[0].set_label("ten shared layers, five seeds")
     for value, name, style in zip(arrays["references"], ("GD", "GD++"), (":", "--"), strict=True):
         axes.axhline(value, color=TRAIN, linestyle=style, label=f"ten steps of {name}")
-    axes.set_ylim(arrays["references"].min() / 1.3, 0.6)
+    axes.set_ylim(0.0, 0.45)
     axes.set_xlabel("training steps")
     axes.set_ylabel("loss")
     axes.legend(frameon=False)
@@ -165,6 +170,12 @@ SHARED_LAYERS = (
         tolerance="a loss of 0.035; ratios of losses to GD++ from 0.8 to 1.25 for covariates up to "
         "α = 1.25, and from 0.9 to 1.25 for targets up to α = 3; the mean with GD++ within 2 % of "
         "the larger loss; every seed. GD++ is clipped as the layers are",
+        shortfall="They do behave like two: a cosine with GD++ of 0.998, a loss within a tenth of "
+        "its own, and interpolation. But that loss is above the 0.035 asked for, which we took "
+        "from GD++ without clipping, 0.030. With tokens clipped to ±10, as in the paper, the best "
+        "step size and curvature leave 0.050. Trained without clipping seeds diverge; with ±100 "
+        "two seeds came to 0.049 in the same steps, still falling. Targets three times as large "
+        "are just outside 1.25 for one seed, as layers are not yet at the optimum.",
         measure=ten_layers,
         draw=draw_ten_layers,
         caption="The loss during training over ten steps of GD and of GD++ with clipped tokens.",

@@ -35,7 +35,8 @@ VON_OSWALD_2022 = Paper(
     "U(-1/2, 1/2), not for the printed U(-1, 1). The curvatures that the paper's layers learnt "
     "are those of least loss, which the spectrum of the context gives without training. Trained "
     "with exact gradients a layer is the gradient step to rounding; two shared layers pass through "
-    "gradient descent and reach GD++.",
+    "gradient descent and reach GD++, and five of their own a GD++ whose numbers grow several-fold "
+    "from layer to layer. LayerNorm between two layers does not keep them above gradient descent.",
     claims=(
         *LAYERS,
         *FEATURES,

@@ -158,12 +158,14 @@ def draw_five_layers(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None
     left.set_xlabel("training steps")
     left.set_ylabel("loss, five seeds")
     left.legend(frameon=False)
+    steps = arrays["steps of cosines"]
     for place, (name, colour) in enumerate((("GD", QUIET), ("GD++", TEST))):
         lines = right.semilogx(
-            arrays["steps of cosines"], arrays["cosines"][:, place], "o-", color=colour,
-            markersize=3, linewidth=1,
-        )  # fmt: skip
+            steps, arrays["cosines"][:, place], "o-", color=colour, markersize=3, linewidth=1
+        )
         lines[0].set_label(f"with {name}")
+    right.set_xticks(steps, [f"{step:g}" for step in steps], rotation=45)
+    right.minorticks_off()
     right.set_ylim(None, 1.005)
     right.set_xlabel("training steps")
     right.set_ylabel("cosine of sensitivities")
@@ -208,7 +210,7 @@ def draw_shifted(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
         axes.set_title(column)
         axes.set_xlabel("α")
     panels[0].set_ylabel("loss")
-    panels[0].legend(frameon=False)
+    panels[0].legend(frameon=False, loc="upper left")
 
 
 _BUDGET = "GD++ is the best of five starts, trained for 3000 steps, 30,000 at paper scale"

@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
@@ -175,7 +176,7 @@ def draw_five_layers(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None
 def shifted(scale: Scale) -> Outcome:
     """Losses at other scales, column by column; GD and GD++ are clipped as the layers are."""
     rate, tasks = best(D, curved=False, steps=STEPS)[0], im.drawn(von_oswald(), TASKS, seed=62)
-    descent = ScalarDescent(np.log([rate]), np.full(1, -np.inf), STEPS, CLIP)
+    descent = ScalarDescent(jnp.log(jnp.array([rate])), jnp.full(1, -jnp.inf), STEPS, CLIP)
     learners = {
         "layers": trained_layers(scale).models,
         "GD": _alone(descent),
@@ -204,7 +205,7 @@ def draw_shifted(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     panels = figure.subplots(1, 2)
     for axes, (column, alphas) in zip(panels, COLUMNS.items(), strict=True):
         lines = axes.semilogy(alphas, arrays[f"layers, {column}"], color=TEST, linewidth=1)
-        lines[0].set_label("five layers, five seeds")
+        lines[0].set_label("five layers")
         for name, style in (("GD", ":"), ("GD++", "--")):
             axes.semilogy(alphas, arrays[f"{name}, {column}"], style, color=TRAIN, label=name)
         axes.set_title(column)

@@ -4,14 +4,6 @@ from innerloop.papers.claims import untrained
 
 TRAINED = (
     untrained(
-        "sine", "With an MLP before attention a layer learns sine waves as descent does.", "Fig. 4"
-    ),
-    untrained(
-        "trained-copying",
-        "On tokens in turn two layers learn to copy, and then to take one gradient step.",
-        "Fig. 5",
-    ),
-    untrained(
         "twelve-blocks",
         "Twelve blocks with MLPs and four heads resemble twelve steps of GD++.",
         "Fig. 8",

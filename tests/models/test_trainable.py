@@ -14,6 +14,7 @@ from innerloop.algorithms import preconditioned_gradient_descent
 from innerloop.kernels import Kernel
 from innerloop.learners import run
 from innerloop.models.in_context import alternating, sinusoids
+from innerloop.models.transformer import block_at
 from innerloop.prompts import Prompt
 
 N, M, D, P = 7, 3, 5, 2
@@ -21,6 +22,7 @@ ARCHITECTURES = {
     "linear": models.SelfAttention(),
     "two_heads": models.SelfAttention(depth=2, heads=2, averages=True),
     "tied": models.SelfAttention(depth=3, tied=True, damping=0.75),
+    "clipped": models.SelfAttention(depth=3, clip=1.0),
     "softmax": models.SelfAttention(depth=2, kernel="softmax"),
     "relu": models.SelfAttention(kernel="relu"),
     "exp": models.SelfAttention(kernel="exp", clip=10.0),
@@ -35,7 +37,7 @@ ARCHITECTURES = {
     "gpt2": models.GPT2(depth=2, heads=2, width=8, positions=31),
 }
 HEAD = ("W_Q", "W_K", "W_V", "W_O")
-VARIANTS = ("two_heads", "tied", "relu", "exp", "embedded", "features")
+VARIANTS = ("two_heads", "tied", "clipped", "relu", "exp", "embedded", "features")
 everyone = pytest.mark.parametrize(
     "name",
     [pytest.param(k, marks=[pytest.mark.slow] * (k in VARIANTS)) for k in ARCHITECTURES],
@@ -78,7 +80,7 @@ def test_queries_do_not_see_each_other_and_every_weight_has_a_gradient(name, rng
 
 
 @pytest.mark.parametrize("n", [3, 7, 13])
-@pytest.mark.parametrize("name", ["linear", "two_heads", "tied"])
+@pytest.mark.parametrize("name", ["linear", "two_heads", "tied", "clipped"])
 def test_linear_layers_the_short_way_are_linear_layers(name, n, rng):
     model, prompt = _model(ARCHITECTURES[name], rng), _prompt(rng, n)
     slowly = dataclasses.replace(model, fast=False)
@@ -156,6 +158,21 @@ def test_clipping_and_damping_act_on_the_stream(rng):
     start, after = model.streams(prompt)[:2]
     damped = dataclasses.replace(model, damping=0.5).streams(prompt)[1]
     np.testing.assert_allclose(damped - start, 0.5 * (after - start), rtol=1e-9, atol=1e-9)
+
+
+def test_layer_norm_between_layers_leaves_the_first_one_without(rng):
+    architecture = models.SelfAttention(depth=3, layer_norm="between")
+    model, prompt = _model(architecture, rng), _prompt(rng)
+    assert [(stage.blocks.norms is None, stage.depth) for stage in model.stages] == [
+        (True, 1),
+        (False, 2),
+    ]
+    start, first, *_ = model.streams(prompt)
+    heads = block_at(model.stages[0].blocks, 0).attention[0]
+    roles = model.tokenised(prompt)[1]
+    np.testing.assert_allclose(first, start + heads(start, roles, prompt.n), rtol=1e-12)
+    with pytest.raises(ValueError, match="tied"):
+        models.SelfAttention(depth=2, tied=True, layer_norm="between")
 
 
 def test_alternating_tokens():

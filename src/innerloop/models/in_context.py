@@ -71,7 +71,7 @@ class InContextTransformer(eqx.Module):
                 f"this model is for d = {self.d} covariates and p = {self.p} targets; the prompt "
                 f"has d = {prompt.d} and p = {prompt.p}. Train one for these sizes."
             )
-        if self.fast and self.clip is None and is_linear(self):
+        if self.fast and is_linear(self):
             return linear_predictions(self, prompt)
         return -self.streams(prompt)[-1][-prompt.m :, self.read_slots]
 
@@ -111,7 +111,10 @@ class InContextTransformer(eqx.Module):
 
     def _block(self, block: Block, stream: Float[Array, "t r"], roles: np.ndarray, n: int):
         block = dataclasses.replace(block, attention=tuple(map(scaled_scores, block.attention)))
-        stream = stream + self.damping * (block(stream, roles, n) - stream)
+        return self.clipped(stream + self.damping * (block(stream, roles, n) - stream))
+
+    def clipped(self, stream: Float[Array, "t r"]) -> Float[Array, "t r"]:
+        """The stream within its bound, where there is one."""
         return stream if self.clip is None else jnp.clip(stream, -self.clip, self.clip)
 
 

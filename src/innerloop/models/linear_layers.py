@@ -5,6 +5,7 @@ r"""Stacks of linear attention without neurons, in fewer operations than token b
 `C` holds the context tokens, `Q` the queries, `A = W_Q^T W_K` and `B = (W_O W_V)^T` the products of
 a head, which are all that it does. In the last layer only queries are needed, and of them only the
 target's slot, negated: `sum_h (Q A_h C^T) (C B_h)`, which never forms a matrix of tokens by width.
+A bound on the stream clips `C` and `Q` after every layer.
 Axes: `n` context, `m` queries, `r` residual width, `p` targets, `h` heads.
 """
 
@@ -52,12 +53,13 @@ def linear_predictions(model: "InContextTransformer", prompt: Prompt) -> Float[A
     heads = [_scaled_products(model, block, prompt.n) for block in blocks]
     for queries_keys, values_outputs in heads[:-1]:
         step = _step(context, queries_keys, values_outputs)
-        context, queries = context + step(context), queries + step(queries)
+        context, queries = (model.clipped(t + step(t)) for t in (context, queries))
     queries_keys, values_outputs = heads[-1]
     read = values_outputs[:, :, model.read_slots]
     scores = jnp.einsum("mr,hrs,ns->hmn", queries, queries_keys, context)
     values = jnp.einsum("nr,hrp->hnp", context, read)
-    return -queries[:, model.read_slots] - jnp.einsum("hmn,hnp->mp", scores, values)
+    written = jnp.einsum("hmn,hnp->mp", scores, values)
+    return -model.clipped(queries[:, model.read_slots] + written)
 
 
 def _scaled_products(

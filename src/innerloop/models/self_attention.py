@@ -40,7 +40,8 @@ class SelfAttention:
         tied: Whether all layers are the same one.
         averages: Whether heads divide by the number of context examples.
         mlp: Neurons of a layer's MLP as a multiple of its width; 0 for none.
-        layer_norm: Whether tokens are normalised before attention and before neurons.
+        layer_norm: Whether tokens are normalised before attention and before neurons; `"between"`
+            leaves the first layer to the tokens as they are.
         tokens: The tokenisation.
         positions: Sinusoidal coordinates of an alternating token.
         width: The width of a linear embedding of `(x; y)`; None for no embedding.
@@ -65,7 +66,7 @@ class SelfAttention:
     tied: bool = False
     averages: bool = False
     mlp: int = 0
-    layer_norm: bool = False
+    layer_norm: bool | Literal["between"] = False
     tokens: Tokens = "joined"
     positions: int = 10
     width: int | None = None
@@ -84,6 +85,11 @@ class SelfAttention:
                 f"a tuple of kernels names one for each of {self.depth} untied layers; got "
                 f"{len(self.kernel)}, tied={self.tied}."
             )
+        if self.layer_norm == "between" and self.tied:
+            raise ValueError(
+                "layer_norm='between' makes the first layer another than the rest; layers that are "
+                "tied are one. Use layer_norm=True, or tied=False."
+            )
 
     def __call__(self, *, d: int, p: int, key: PRNGKeyArray) -> InContextTransformer:
         """A new model for `d` covariates and `p` targets."""
@@ -94,15 +100,17 @@ class SelfAttention:
         if self.width is not None:
             embed = self._matrix(embedding, (self.width, d + p))
         kernels = self.kernel if isinstance(self.kernel, tuple) else (self.kernel,) * self.depth
+        normalised = [self.layer_norm is True] + [bool(self.layer_norm)] * (self.depth - 1)
+        kinds = list(zip(kernels, normalised, strict=True))
         stages = []
         if self.features:
             ins, outs = jax.random.split(jax.random.fold_in(embedding, 1))
             neurons = self._neurons(self.features, inputs + positions, ins, outs)
             stages.append(Transformer(jax.tree.map(lambda a: a[None], Block((), neurons)), (0,)))
-        for name, run in groupby(range(self.depth), lambda layer: kernels[layer]):
+        for kind, run in groupby(range(self.depth), lambda layer: kinds[layer]):
             layers = list(run)
             bank = layers[:1] if self.tied else layers
-            blocks = [self._block(name, inputs + positions, keys[layer]) for layer in bank]
+            blocks = [self._block(*kind, inputs + positions, keys[layer]) for layer in bank]
             stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *blocks)
             order = (0,) * self.depth if self.tied else tuple(range(len(layers)))
             stages.append(Transformer(stacked, order))
@@ -110,7 +118,7 @@ class SelfAttention:
             tuple(stages), embed, d, p, self.tokens, positions, self.damping, self.clip
         )
 
-    def _block(self, kernel: str, r: int, key: PRNGKeyArray) -> Block:
+    def _block(self, kernel: str, normalised: bool, r: int, key: PRNGKeyArray) -> Block:
         queries, keys, values, outputs, ins, outs = jax.random.split(key, 6)
         square = (self.heads, r, r)
         heads = Attention(
@@ -125,7 +133,7 @@ class SelfAttention:
         )
         norm = LayerNorm(jnp.ones(r), jnp.zeros(r))
         neurons = self._neurons(self.mlp, r, ins, outs) if self.mlp else None
-        return Block((heads,), neurons, (norm, norm) if self.layer_norm else None)
+        return Block((heads,), neurons, (norm, norm) if normalised else None)
 
     def _neurons(self, factor: int, r: int, ins: PRNGKeyArray, outs: PRNGKeyArray) -> MLP:
         return MLP(

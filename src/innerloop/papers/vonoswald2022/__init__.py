@@ -4,12 +4,15 @@ from innerloop.papers.claims import Paper
 from innerloop.papers.vonoswald2022.copying import COPYING
 from innerloop.papers.vonoswald2022.features import FEATURES
 from innerloop.papers.vonoswald2022.finite_tasks import FINITE_TASKS
+from innerloop.papers.vonoswald2022.five_layers import FIVE_LAYERS
 from innerloop.papers.vonoswald2022.gd_plus_plus import GD_PLUS_PLUS
 from innerloop.papers.vonoswald2022.interpolation import INTERPOLATION
 from innerloop.papers.vonoswald2022.layers import LAYERS
+from innerloop.papers.vonoswald2022.normalised_layers import NORMALISED_LAYERS
 from innerloop.papers.vonoswald2022.one_layer import ONE_LAYER
 from innerloop.papers.vonoswald2022.other_layers import OTHER_LAYERS
 from innerloop.papers.vonoswald2022.phases import PHASES
+from innerloop.papers.vonoswald2022.shared_layers import SHARED_LAYERS
 from innerloop.papers.vonoswald2022.shifts import SHIFTS
 from innerloop.papers.vonoswald2022.sine import SINE
 from innerloop.papers.vonoswald2022.softmax_pair import SOFTMAX_PAIR
@@ -34,7 +37,8 @@ VON_OSWALD_2022 = Paper(
     "U(-1/2, 1/2), not for the printed U(-1, 1). The curvatures that the paper's layers learnt "
     "are those of least loss, which the spectrum of the context gives without training. Trained "
     "with exact gradients a layer is the gradient step to rounding; two shared layers pass through "
-    "gradient descent and reach GD++.",
+    "gradient descent and reach GD++, and five of their own a GD++ whose numbers grow several-fold "
+    "from layer to layer. LayerNorm between two layers does not keep them above gradient descent.",
     claims=(
         *LAYERS,
         *FEATURES,
@@ -48,7 +52,10 @@ VON_OSWALD_2022 = Paper(
         *ONE_LAYER,
         *TWO_LAYERS,
         *TRAINED_SHIFTS,
+        *FIVE_LAYERS,
+        *SHARED_LAYERS,
         *OTHER_LAYERS,
+        *NORMALISED_LAYERS,
         *SINE,
         *TRAINED_COPYING,
         *PHASES,

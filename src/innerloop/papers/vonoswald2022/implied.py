@@ -2,9 +2,11 @@
 
 Queries `e_1, ..., e_d` read `w_hat` off. Losses, cosines and distances follow from it, for all
 seeds on the same tasks. Models answer in the precision they were trained in; the rest is float64.
+What clips or normalises is not linear in the query: there `w_hat` is the derivative by it.
 Axes: `s` seeds, `b` tasks, `d` covariates, `r` residual width.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -13,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike, Float
 
-from innerloop.diagnostics import after, predictions
+from innerloop.diagnostics import Predictor, after, predictions
 from innerloop.learners import Learner
 from innerloop.models import InContextTransformer, products
 from innerloop.prompts import Prompt
@@ -73,14 +75,37 @@ def _everywhere(prompts: Prompt) -> Prompt:
 
 def implied(models: InContextTransformer, tasks: Drawn) -> Float[np.ndarray, "s b d"]:
     """The implied weights of models stacked over seeds."""
+    return _by_seed(models, lambda model, prompt: model(prompt)[:, 0], _everywhere(tasks.prompts))
+
+
+def predicted(models: Predictor, tasks: Drawn) -> Float[np.ndarray, "s b"]:
+    """The predictions at the queries, of models stacked over seeds, linear in the query or not."""
+    return _by_seed(models, lambda model, prompt: model(prompt)[0, 0], tasks.prompts)
+
+
+def slopes(models: Predictor, tasks: Drawn) -> Float[np.ndarray, "s b d"]:
+    """The derivatives of the predictions by the query, there: of linear models implied weights."""
+
+    def slope(model: Predictor, prompt: Prompt) -> Float[jax.Array, " d"]:
+        return jax.jacfwd(lambda query: model(Prompt(prompt.x, prompt.y, query))[0, 0])(prompt.xq)[
+            0
+        ]
+
+    return _by_seed(models, slope, tasks.prompts)
+
+
+def _by_seed(
+    models: Any, read: Callable[[Any, Prompt], jax.Array], prompts: Prompt
+) -> Float[np.ndarray, "s b *read"]:
+    """What is read from each of the stacked models, prompt by prompt."""
     weights, static = eqx.partition(models, trainable)
 
     @jax.jit
     def run(weights: Any, prompts: Prompt):
         model = eqx.combine(weights, static)
-        return jax.vmap(model)(prompts)[..., 0]
+        return jax.vmap(lambda prompt: read(model, prompt))(prompts)
 
-    prompts, seeds = _everywhere(tasks.prompts), len(jax.tree.leaves(weights)[0])
+    seeds = len(jax.tree.leaves(weights)[0])
     one = [jax.tree.map(lambda leaf, s=s: leaf[s], weights) for s in range(seeds)]
     return np.stack([np.asarray(run(each, prompts), np.float64) for each in one])
 
@@ -93,7 +118,12 @@ def implied_by(learner: Learner, steps: int, tasks: Drawn) -> Float[np.ndarray, 
 
 def half_errors(weights: Float[np.ndarray, "*s b d"], tasks: Drawn) -> Float[np.ndarray, "*s b"]:
     """Half the squared error at the query, task by task."""
-    return 0.5 * (answered(weights, tasks) - tasks.answers) ** 2
+    return errors(answered(weights, tasks), tasks)
+
+
+def errors(answers: Float[np.ndarray, "*s b"], tasks: Drawn) -> Float[np.ndarray, "*s b"]:
+    """Half the squared errors of predictions."""
+    return 0.5 * (answers - tasks.answers) ** 2
 
 
 def answered(weights: Float[np.ndarray, "*s b d"], tasks: Drawn) -> Float[np.ndarray, "*s b"]:

@@ -76,10 +76,10 @@ def settings(scale: Scale, n: int) -> dict[str, int | float | str]:
 
 
 @cache
-def best(n: int, *, curved: bool) -> tuple[float, float]:
+def best(n: int, *, curved: bool, steps: int = STEPS) -> tuple[float, float]:
     """The shared η and γ of least loss, beside means, on contexts of their own."""
     x = np.random.default_rng(7).uniform(-0.5, 0.5, size=(SEARCHED, n, D))
-    found = best_schedule(spectra(x), STEPS, curved=curved)
+    found = best_schedule(spectra(x), steps, curved=curved)
     return float(found.learning_rates[0]), float(found.curvatures[0])
 
 

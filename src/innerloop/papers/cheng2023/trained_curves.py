@@ -58,7 +58,7 @@ def figure_1(scale: Scale) -> Outcome:
         if data == "linear":
             few = [k for k, n in enumerate(lengths) if n >= 4]
             at_eight = float(leads[lengths.index(8)])
-            checks.append(at_least("linear data: least lead, n >= 4", leads[few].min(), 0.0))
+            checks.append(at_least("linear data: least lead, n >= 4", float(leads[few].min()), 0.0))
             checks.append(at_least("linear data: lead for n = 8", at_eight, 1.0))
         else:
             room = -0.05 if data == "relu" else 0.0
@@ -127,7 +127,7 @@ def draw_figure_2(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     panels[0].set_ylabel("logarithm of the loss")
 
 
-def _draw(axes, arrays: Curves, data: str, points: np.ndarray, names: tuple[Scores, ...]) -> None:
+def _draw(axes, arrays: Curves, data: str, points: np.ndarray, names: tuple[str, ...]) -> None:
     """Means and standard deviations over seeds; thick where scores match the process."""
     for name in names:
         losses = arrays[f"{data}, {name}"]

@@ -80,12 +80,14 @@ def draw_figure_1(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     panels = figure.subplots(1, 3)
     for axes, data in zip(panels, ("linear", "relu", "exp"), strict=True):
         _draw(axes, arrays, data, arrays[f"{data}, n"], SCORES)
-        axes.plot(arrays[f"{data}, n"], arrays[f"{data}, Bayes"], ":", color=INK, linewidth=1)
+        style = {"linestyle": ":", "color": INK, "linewidth": 1, "label": "Bayes"}
+        axes.plot(arrays[f"{data}, n"], arrays[f"{data}, Bayes"], **style)
         axes.set_title(f"{TITLES[data]} data", fontsize=9)
         axes.set_xticks(arrays[f"{data}, n"])
         axes.set_xlabel("examples n")
     panels[0].set_ylabel("logarithm of the loss")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    shown = panels[0].get_legend_handles_labels()
+    figure.legend(*shown, loc="outside lower center", ncols=5, frameon=False, fontsize=8)
 
 
 def figure_2(scale: Scale) -> Outcome:
@@ -139,5 +141,6 @@ def _draw(axes, arrays: Curves, data: str, points: np.ndarray, names: tuple[str,
             markersize=3,
             color=COLOURS[name],
             linewidth=2.4 if name == data else 1.2,
+            elinewidth=1,
             label=f"{TITLES[name]} scores",
         )

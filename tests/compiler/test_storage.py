@@ -84,7 +84,7 @@ def test_a_certificate_of_approximations_comes_back(model, tmp_path):
     """Infinities and nested records too, which JSON has no word for."""
     approximation = Approximation(
         **{
-            field.name: {"str": "tanh", "int": 3, "float": -np.inf}.get(
+            field.name: {"str": "tanh", "int": 3, "float": -np.inf, "bool": True}.get(
                 getattr(field.type, "__name__", field.type), 0.5
             )
             for field in dataclasses.fields(Approximation)
@@ -108,7 +108,7 @@ def test_a_certificate_of_approximations_comes_back(model, tmp_path):
 def test_the_directory_is_that_of_a_model_hub(model, saved):
     assert {path.name for path in saved.iterdir()} == FILES
     config = json.loads((saved / "config.json").read_text())
-    assert config["model_type"] == "innerloop" and config["format_version"] == 2
+    assert config["model_type"] == "innerloop" and config["format_version"] == 3
     assert config["depth"] == model.depth and config["width"] == model.width
     certificate = json.loads((saved / "certificate.json").read_text())
     content = (saved / "model.safetensors").read_bytes()
@@ -234,7 +234,7 @@ def put(value, *keys):
         (put(True, "config", "model", "sections", "steps"), r"sections\.steps must be .* bool"),
         (put(3, "config", "model", "subspaces"), r"subspaces must be a JSON list; it is a int"),
         (put("gpt2", "config", "model_type"), r"type 'gpt2', not 'innerloop': il\.save did not"),
-        (put(99, "config", "format_version"), r"format 99, and this version reads 2"),
+        (put(99, "config", "format_version"), r"format 99, and this version reads 3"),
         (put(7, "config", "d"), r"config\.json says d = 7; the weights have d = 3"),
         (put(70, "config", "depth"), r"says depth = 70; the weights have depth = 22"),
         (put("float32", "config", "dtype"), r"says dtype = 'float32'; the weights have"),

@@ -45,6 +45,7 @@ def compile(
     optimize: Literal["depth"] | None = None,
     tolerance: float = 1e-6,
     dtype: Literal["float64", "float32"] = "float64",
+    domain: Literal["sample", "box"] = "sample",
 ) -> Compiled:
     """Compiles a learner into a transformer whose forward pass takes `steps` of its steps.
 
@@ -63,6 +64,10 @@ def compile(
         tolerance: The largest error of a smooth function, of a product in a ReLU MLP, and of a
             score in softmax attention, on its domain.
         dtype: The precision of the weights and of the computation.
+        domain: `sample` makes smooth functions and products accurate where sample prompts take
+            them, and somewhat further; `box` on every prompt in the smallest box around the
+            samples, by interval arithmetic, where intervals do not blow up. That takes more
+            neurons. The certificate says of each which it is.
 
     Returns:
         The compiled transformer.
@@ -85,7 +90,7 @@ def compile(
     likes = [like] if isinstance(like, Prompt) else list(like)
     if not likes:
         raise ValueError("like must hold at least one prompt; got none.")
-    target = target_of(attention, mlp, tie, optimize, dtype, tolerance)
+    target = target_of(attention, mlp, tie, optimize, dtype, tolerance, domain)
     with jax.enable_x64(True):
         programs = lowered_for(
             learner, likes[0], steps, attention=target.kind, dual_form=target.dual

@@ -20,7 +20,7 @@ from innerloop.compiler.forms import Atom, Form, eye, matrix
 from innerloop.compiler.graph import Flags, Gate, Operation, Product
 from innerloop.compiler.neurons import Neurons, Ramp
 
-_WIDER = 1.25
+_WIDER, _ROOMIER = 1.25, 1.001
 _ROOM = 1e4
 _MOST_HINGES = 4_000
 
@@ -62,13 +62,18 @@ def most_passed(size: float) -> float:
 
 
 def squares_for(
-    operations: Iterable[Operation], sizes: Mapping[Atom, tuple[float, ...]], tolerance: float
+    operations: Iterable[Operation],
+    sizes: Mapping[Atom, tuple[float, ...]],
+    enclosures: Mapping[Atom, tuple[float, float]],
+    tolerance: float,
 ) -> tuple[dict[Atom, Squares], tuple[Approximation, ...]]:
     """Hinges for each product, as many as the tolerance asks for.
 
     Args:
         operations: Among them the products.
-        sizes: The largest absolute values of their factors.
+        sizes: The largest absolute values of their factors on sample prompts.
+        enclosures: The largest on every prompt, as far as they are known; used where they take no
+            more neurons than a product may.
         tolerance: The largest error of a product, relative to its range where that is below one.
 
     Raises:
@@ -79,29 +84,45 @@ def squares_for(
     stated, refusals = [], []
     for operation in products:
         out = operation.out
-        a, b = (_WIDER * size or 1.0 for size in sizes.get(out, (0.0, 0.0)))
-        hinges = int(np.ceil(np.sqrt(max(1.0, a * b) / tolerance) / 2))
-        if hinges > _MOST_HINGES:
+        a, b = (_ROOMIER * size or 1.0 for size in enclosures.get(out, (np.inf, np.inf)))
+        proved = _hinges(a, b, tolerance) <= _MOST_HINGES
+        if not proved:
+            a, b = (_WIDER * size or 1.0 for size in sizes.get(out, (0.0, 0.0)))
+        if _hinges(a, b, tolerance) > _MOST_HINGES:
+            needed = 4 * int(_hinges(a, b, tolerance))
             refusals.append(
                 Refusal(
                     "a product",
                     out.source,
                     f"its factors reach {a:.3g} and {b:.3g} on the sample prompt, so that an error "
-                    f"of {tolerance:.0e} would take {4 * hinges} ReLU neurons for each entry.",
+                    f"of {tolerance:.0e} would take {needed} ReLU neurons for each entry.",
                     "Compile with `mlp='reglu'`, in which products are exact, or raise "
                     "`tolerance`.",
                 )
             )
             continue
+        hinges = int(_hinges(a, b, tolerance))
         found[out] = Squares(a, b, hinges)
         stated.append(
             Approximation(
-                PRODUCT, out.source, -a * b, a * b, found[out].error, 4 * hinges, out.size
+                PRODUCT,
+                out.source,
+                -a * b,
+                a * b,
+                found[out].error,
+                4 * hinges,
+                out.size,
+                enclosed=proved,
             )
         )
     if refusals:
         raise CompileError(refusals, len(products))
     return found, tuple(stated)
+
+
+def _hinges(left: float, right: float, tolerance: float) -> float:
+    """How many hinges half a square needs; infinite where a factor is unbounded."""
+    return float(np.ceil(np.sqrt(max(1.0, left * right) / tolerance) / 2))
 
 
 def product_of_hinges(operation: Product, squares: Squares, flags: Flags) -> list[Neurons]:

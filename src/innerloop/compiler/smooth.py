@@ -1,10 +1,11 @@
 r"""Domains and splines for every smooth function of a learner.
 
-A function's domain is the range of its argument on sample prompts, made wider; the certificate says
-so, and a run reports every argument that leaves it.
+A function's domain is where its argument is on every prompt of a box, if that was asked for and a
+spline can be made there; otherwise the range of its argument on sample prompts, made wider. The
+certificate says which, and a run reports every argument that leaves it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -21,16 +22,24 @@ _FURTHER = 100.0
 """Functions that fall from a pole need few neurons for another decade: 60 of a thousand."""
 _NEAREST = 1e-3
 _UNBOUNDED = 1e30
+_ROOM = 1e-3
 
 
 def smooth_functions(
-    operations: Iterable[Operation], ranges: Ranges, *, tolerance: float, degree: int
+    operations: Iterable[Operation],
+    ranges: Ranges,
+    enclosures: Mapping[Atom, tuple[float, float]],
+    *,
+    tolerance: float,
+    degree: int,
 ) -> tuple[dict[Atom, Spline], tuple[Approximation, ...]]:
     """A spline for each smooth function, by the atom that holds its value.
 
     Args:
         operations: Among them the smooth functions.
         ranges: Where their arguments are on sample prompts.
+        enclosures: Where their arguments are on every prompt, as far as that is known. It becomes
+            the domain where a spline can be made on it.
         tolerance: The largest error: relative where the function keeps its sign, as exponentials
             and reciprocals do, otherwise, or if that takes too many neurons, to `max(1, |f|)`.
         degree: 1 for ReLU neurons, 2 for ReGLU neurons.
@@ -44,18 +53,14 @@ def smooth_functions(
     approximations = []
     for operation in smooth:
         function, out = operation.function, operation.out
-        low = high = 0.0
-        spline = None
-        for measured in (ranges.found, ranges.in_context):
-            low, high = _domain(function, *measured.get(out, (0.0, 0.0)))
-            for floor in dict.fromkeys((_smallest(function, low, high), 1.0)):
-                spline = interpolated(
-                    function, low, high, tolerance=tolerance, degree=degree, floor=floor
-                )
-                if spline is not None:
-                    break
-            if spline is not None:
-                break
+        domains = list(_domains(function, out, ranges, enclosures))
+        made = (
+            (_spline_on(function, low, high, tolerance, degree), low, high, proved)
+            for low, high, proved in domains
+        )
+        spline, low, high, proved = next(
+            (found for found in made if found[0] is not None), (None, *domains[-1])
+        )
         if spline is None:
             refusals.append(
                 Refusal(
@@ -78,11 +83,45 @@ def smooth_functions(
                 spline.knots.size + 1,
                 out.size,
                 spline.floor,
+                proved,
             )
         )
     if refusals:
         raise CompileError(refusals, len(smooth))
     return splines, tuple(approximations)
+
+
+def _domains(
+    function: Function,
+    out: Atom,
+    ranges: Ranges,
+    enclosures: Mapping[Atom, tuple[float, float]],
+) -> Iterator[tuple[float, float, bool]]:
+    """Domains to try in turn, and whether no prompt leaves them."""
+    if out in enclosures:
+        yield *roomier(*enclosures[out]), True
+    for measured in (ranges.found, ranges.in_context):
+        yield *_domain(function, *measured.get(out, (0.0, 0.0))), False
+
+
+def roomier(low: float, high: float) -> tuple[float, float]:
+    """An interval with room for errors, on its own side of zero."""
+    room = _ROOM * (high - low)
+    lower = low - (_ROOM * low if low >= 0 else room)
+    return lower, high + (_ROOM * -high if high <= 0 else room)
+
+
+def _spline_on(
+    function: Function, low: float, high: float, tolerance: float, degree: int
+) -> Spline | None:
+    """A spline with a relative error if there is one, else with one relative to `max(1, |f|)`."""
+    if not np.isfinite(low) or not np.isfinite(high):
+        return None
+    for floor in dict.fromkeys((_smallest(function, low, high), 1.0)):
+        spline = interpolated(function, low, high, tolerance=tolerance, degree=degree, floor=floor)
+        if spline is not None:
+            return spline
+    return None
 
 
 def smooth_operations(operations: Iterable[Operation]) -> Iterator[Apply]:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from innerloop.compiler.box import Box
 from innerloop.compiler.calibrate import Ranges, calibrated
 from innerloop.compiler.certificate import Approximation
 from innerloop.compiler.emulated import Emulated
@@ -13,6 +14,7 @@ from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
 from innerloop.compiler.graph import Apply, Gate, Head, Operation, Product
 from innerloop.compiler.hinges import Squares, squares_for
+from innerloop.compiler.intervals import Enclosures, enclosed
 from innerloop.compiler.programs import Programs
 from innerloop.compiler.proofs import RAMPS
 from innerloop.compiler.smooth import smooth_functions
@@ -42,7 +44,7 @@ class StandIns(NamedTuple):
 
 
 def stand_ins(programs: Programs, likes: Sequence[Prompt], steps: int, target: Target) -> StandIns:
-    """Measures domains on sample prompts, and makes what stands for operations there.
+    """Finds domains, measured on sample prompts or proved, and makes what stands for operations.
 
     Args:
         programs: The three programs.
@@ -54,12 +56,19 @@ def stand_ins(programs: Programs, likes: Sequence[Prompt], steps: int, target: T
         CompileError: If a function has no spline, or a product would take too many neurons.
     """
     ranges, operations = _ranges(programs, likes, steps, target), programs.operations
+    known = Enclosures({}, {})
+    if target.domain == "box":
+        known = enclosed(programs, Box.of(likes), max(prompt.n for prompt in likes), steps)
     splines, approximations = smooth_functions(
-        operations, ranges, tolerance=target.tolerance, degree=2 if target.multiplies else 1
+        operations,
+        ranges,
+        known.arguments,
+        tolerance=target.tolerance,
+        degree=2 if target.multiplies else 1,
     )
     squares = None
     if not target.multiplies:
-        squares, more = squares_for(operations, ranges.sizes, target.tolerance)
+        squares, more = squares_for(operations, ranges.sizes, known.factors, target.tolerance)
         approximations = (*approximations, *more)
     emulated = _emulated(operations, ranges, target, squares)
     resolution = float(np.finfo(target.dtype).eps)

@@ -33,7 +33,7 @@ WEIGHTS, CONFIG, CERTIFICATE, CARD = (
     "certificate.json",
     "README.md",
 )
-_FORMAT, _VERSION = "innerloop", 2
+_FORMAT, _VERSION = "innerloop", 3
 _SUMMARY = ("d", "p", "steps", "depth", "width", "dtype")
 
 

@@ -11,6 +11,7 @@ _KNOWN = {
     "tie": ("looped", "unrolled"),
     "optimize": (None, "depth"),
     "dtype": ("float64", "float32"),
+    "domain": ("sample", "box"),
 }
 
 
@@ -25,6 +26,7 @@ class Target:
         dtype: The precision.
         dual: Whether matrices are carried in their dual form, where they have one.
         tolerance: The largest error of what is approximated.
+        domain: Whether domains are measured, `sample`, or proved where they can be, `box`.
     """
 
     attention: Literal["linear", "relu"] | Softmax
@@ -33,6 +35,7 @@ class Target:
     dtype: str
     dual: bool
     tolerance: float
+    domain: str
 
     @property
     def softmax(self) -> Softmax | None:
@@ -51,7 +54,13 @@ class Target:
 
 
 def target_of(
-    attention: str | Softmax, mlp: str, tie: str, optimize: str | None, dtype: str, tolerance: float
+    attention: str | Softmax,
+    mlp: str,
+    tie: str,
+    optimize: str | None,
+    dtype: str,
+    tolerance: float,
+    domain: str,
 ) -> Target:
     """The target that arguments of `compile` ask for.
 
@@ -60,6 +69,7 @@ def target_of(
     """
     kind = "softmax" if isinstance(attention, Softmax) else attention
     chosen = {"attention": kind, "mlp": mlp, "tie": tie, "optimize": optimize, "dtype": dtype}
+    chosen["domain"] = domain
     for name, value in chosen.items():
         if value not in _KNOWN[name]:
             known = " or ".join(repr(target) for target in _KNOWN[name])
@@ -68,4 +78,4 @@ def target_of(
     if kind == "softmax":
         softmax = attention if isinstance(attention, Softmax) else Softmax()
         made = softmax.settled(tolerance=tolerance, dtype=dtype)
-    return Target(made, mlp, tie, dtype, optimize == "depth", tolerance)
+    return Target(made, mlp, tie, dtype, optimize == "depth", tolerance, domain)

@@ -2,8 +2,8 @@
 
 The mean over targets is taken in closed form, so a step needs few contexts; all matrices of all
 layers are trained from small random ones. Covariates lie on the unit sphere, and a token that grows
-beyond twice that is scaled back: without a bound five layers of exp scores, and two heads, leave
-the floats within the first hundred steps.
+beyond twice that is scaled back: without a bound five layers of exp scores leave the floats within
+the first two hundred steps.
 """
 
 from collections.abc import Mapping

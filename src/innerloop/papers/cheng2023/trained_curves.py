@@ -63,7 +63,7 @@ def figure_1(scale: Scale) -> Outcome:
         else:
             room = -0.05 if data == "relu" else 0.0
             what = f"{TITLES[data]} data: lead of its scores for n = 14"
-            checks.append(at_least(what, leads[lengths.index(14)], room))
+            checks.append(at_least(what, float(leads[lengths.index(14)]), room))
         over = min(float((curve.mean(1) - floor).min()) for curve in curves.values())
         checks.append(at_least(f"{TITLES[data]} data: least excess over Bayes", over, -0.02))
     return Outcome(tuple(checks), arrays, settings_of(BUDGET[scale]), seeds=SEEDS)

@@ -73,8 +73,8 @@ def page() -> str:
         "layers a step · largest relative difference from `il.run` ≤ the largest bound that "
         "`il.certify` proves for these prompts. *none*: the bound is above 1,000 and says nothing; "
         "that is so where Adam and its kin divide by a root that may vanish. Errors above the "
-        "tolerance are those of prompts that leave the domain of the sample; such a run says so, and "
-        "`domain='box'` makes domains for every prompt in the box of the samples where it can.",
+        "tolerance are those of prompts that leave the domain of the sample; such a run says so, "
+        "and `domain='box'` makes domains for every prompt in the box of the samples where it can.",
     ]
     for target, (options, rules) in TARGETS.items():
         stated = ", ".join(f"{key}={value!r}" for key, value in options.items())

@@ -174,3 +174,22 @@ def test_adam_has_a_bound_on_other_prompts(network, rng):
     assert certificate.measured <= certificate.bound <= 1e-3
     larger = [il.Prompt(p.x, 3.0 * p.y, p.xq) for p in prompts]
     assert all(model.check(prompt).outside == 0 for prompt in larger)
+
+
+def test_what_gets_no_gradient_is_left_alone_by_adam():
+    """A closed gate is closed to the last bit: Adam makes a step of any first moment but zero."""
+    rng = np.random.default_rng(285)
+    layers = {"in": rng.normal(size=(3, 3)) / 3**0.5, "out": rng.normal(size=(2, 3)) / 3**0.5}
+    learner = il.learner(
+        lambda w, x: w["out"] @ jax.nn.relu(x @ w["in"]),
+        layers,
+        optimizer=optax.adam(0.02),
+        loss=lambda a, y: jnp.sum(optax.sigmoid_binary_cross_entropy(a, y)),
+    )
+    drawn = [[rng.normal(size=s) for s in ((1, 3), (1, 2), (2, 3))] for _ in range(2)]
+    first, fresh = (il.Prompt(x, (y > 0).astype(float), xq) for x, y, xq in drawn)
+    model = il.compile(learner, steps=3, like=first)
+    limits, truth = Limits(learner, model)(fresh), il.run(learner, fresh, steps=3)
+    untouched = (limits < 1e-12).all(axis=(0, 2))
+    assert untouched.tolist() == [True, False]
+    assert (np.abs(dense_iterates(model, fresh) - truth) <= limits).all()

@@ -2,11 +2,14 @@
 
 from fractions import Fraction
 
+import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import innerloop as il
 from innerloop.compiler.functions import IDENTITY, Function, Piecewise
 
 RELU = Piecewise((0.0,), (0.0, 1.0), (0.0, 0.0), (0.0,))
@@ -179,3 +182,24 @@ def test_equal_functions_have_equal_keys():
 def test_known_functions_are_called_by_their_names(name, evaluate, label):
     made = Function.of_operation(name, evaluate, [IDENTITY, Function.affine(0.0, 0.0)])
     assert made.name == label
+
+
+def test_a_polynomial_and_a_line_meet_where_they_are_equal():
+    square = Function.of_operation("square", np.square, [Function.affine(1.0)], "[]")
+    larger = Function.of_operation("max", np.maximum, [Function.affine(3.0, -2.0), square], "[]")
+    assert np.allclose(larger.specials, [1.0, 2.0])
+    apart = Function.of_operation("max", np.maximum, [Function.affine(0.0, -1.0), square], "[]")
+    assert apart.specials == ()
+
+
+def test_the_larger_of_a_value_and_its_square_compiles(rng):
+    prompt = il.Prompt(*(rng.normal(size=s) for s in ((7, 3), (7, 2), (5, 3))))
+    weights = rng.normal(size=(2, 3))
+
+    def predict(w, x):
+        v = w @ x
+        return jnp.maximum(v, 0.5 * v * v)
+
+    learner = il.learner(predict, weights, optimizer=optax.sgd(0.05))
+    model = il.compile(learner, steps=2, like=prompt)
+    np.testing.assert_allclose(model(prompt), il.run(learner, prompt, steps=2)[-1], atol=1e-5)

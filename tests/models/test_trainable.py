@@ -26,6 +26,7 @@ ARCHITECTURES = {
     "exp": models.SelfAttention(kernel="exp", clip=10.0),
     "neurons": models.SelfAttention(depth=2, mlp=2, layer_norm=True),
     "embedded": models.SelfAttention(width=11),
+    "features": models.SelfAttention(width=6, features=3),
     "alternating": models.SelfAttention(
         depth=2, kernel=("softmax", "linear"), tokens="alternating", positions=6
     ),
@@ -34,7 +35,7 @@ ARCHITECTURES = {
     "gpt2": models.GPT2(depth=2, heads=2, width=8, positions=31),
 }
 HEAD = ("W_Q", "W_K", "W_V", "W_O")
-VARIANTS = ("two_heads", "tied", "relu", "exp", "embedded")
+VARIANTS = ("two_heads", "tied", "relu", "exp", "embedded", "features")
 everyone = pytest.mark.parametrize(
     "name",
     [pytest.param(k, marks=[pytest.mark.slow] * (k in VARIANTS)) for k in ARCHITECTURES],
@@ -124,6 +125,27 @@ def test_softmax_scores_are_divided_by_the_root_of_the_key_size(rng):
     weights = np.exp(scores / np.sqrt(D + P))
     mixed = (weights / weights.sum()) @ context @ v.T @ o.T
     np.testing.assert_allclose(model(prompt)[0], -mixed[-P:], rtol=1e-9)
+
+
+def test_attention_on_features_descends_on_them(rng):
+    """The layer of Proposition 2: embedding and neurons by hand, then a step on what they give."""
+    prompt, rate, width = _prompt(rng), 0.3, 7
+    model = _model(models.SelfAttention(width=width, features=2, averages=True), rng)
+    x, y = (np.diag(d) for d in ([1.0] * (width - P) + [0.0] * P, [0.0] * (width - P) + [1.0] * P))
+    heads = [jnp.asarray(w)[None, None] for w in (x, x, -y, rate * y)]
+    model = eqx.tree_at(
+        lambda m: [getattr(m.stages[1].blocks.attention[0], w) for w in HEAD], model, heads
+    )
+    neurons = jax.tree.map(lambda leaf: np.asarray(leaf[0]), model.stages[0].blocks.mlp)
+    tokens = np.zeros((N + M, D + P))
+    tokens[:N, :D], tokens[:N, D:], tokens[N:, :D] = prompt.x, prompt.y, prompt.xq
+    tokens = tokens @ np.asarray(model.embed).T
+    hidden = np.asarray(jax.nn.gelu(tokens @ neurons.W_in.T + neurons.b_in))
+    tokens = tokens + hidden @ neurons.W_out.T + neurons.b_out
+    seen, targets = tokens[:, :-P], tokens[:, -P:]
+    step = rate * (seen[N:] @ seen[:N].T) @ targets[:N] / N
+    np.testing.assert_allclose(eqx.filter_jit(model)(prompt), step - targets[N:], rtol=1e-9)
+    assert model.depth == 2
 
 
 def test_clipping_and_damping_act_on_the_stream(rng):

@@ -33,8 +33,16 @@ def _same(left, right):
 
 
 @pytest.fixture(scope="module")
-def uninterrupted():
-    return training.train(ARCHITECTURE, TASK, SMALL, seeds=(3, 4))
+def observed():
+    """A run, and the models on the way."""
+    seen = {}
+    trained = training.train(ARCHITECTURE, TASK, SMALL, seeds=(3, 4), observe=seen.__setitem__)
+    return trained, seen
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(observed):
+    return observed[0]
 
 
 def test_history_and_shapes(uninterrupted):
@@ -51,6 +59,18 @@ def test_a_seed_does_not_know_its_companions(uninterrupted):
     for a, b in zip(_weights(alone), _weights(uninterrupted), strict=True):
         np.testing.assert_allclose(a[0], b[1], rtol=1e-8, atol=1e-12)
     assert not np.allclose(_weights(uninterrupted)[0][0], _weights(uninterrupted)[0][1])
+
+
+def test_models_are_observed_on_the_way(observed):
+    trained, seen = observed
+    assert list(seen) == [0, 3, 6, 9, 12]
+    last = [np.asarray(a) for a in jax.tree.leaves(eqx.filter(seen[12], trainable))]
+    assert all(map(np.array_equal, last, _weights(trained)))
+    fresh = ARCHITECTURE(d=3, p=1, key=jax.random.fold_in(jax.random.key(4), 0))
+    first = jax.tree.leaves(eqx.filter(seen[0], trainable))
+    for a, b in zip(first, jax.tree.leaves(eqx.filter(fresh, trainable)), strict=True):
+        np.testing.assert_array_equal(a[1], b)
+    assert not any(np.array_equal(a, b) for a, b in zip(first, last, strict=True))
 
 
 def test_a_step_is_the_step_written_out():

@@ -1,13 +1,14 @@
 r"""From functions, products and gates to neurons of one hidden layer.
 
     relu(x - t)                 a hinge, exact
-    [x > t] v                   relu(1 - u) v   with  u = relu(1 - (x - t) / ramp)
+    [x > t] v                   relu(1 - u) v   with  u = 2 relu(1 - (x - t) / ramp)
     a b                         relu(a) b - relu(-a) b
 
-A gate is exact outside its ramp `t < x < t + ramp`: there `u` is 0 or at least 1, whatever its
-size, and no large number is ever added to a small one. A jump whose value itself is needed, as in
-`sign(x)`, is a ramp of width `step_ramp` made of two hinges. A ReLU MLP has no multiplication:
-there products are squares of hinges, and gates subtract a large number from what must not pass.
+A gate is exact outside its ramp `t < x < t + ramp`: there `u` is 0 or at least 2, whatever its
+size and its rounding, and no large number is ever added to a small one. A jump whose value itself
+is needed, as in `sign(x)`, is a ramp of width `step_ramp` made of two hinges. A ReLU MLP has no
+multiplication: there products are squares of hinges, and gates subtract a large number from what
+must not pass.
 Axes: `s` size of a form, `f` neurons.
 """
 
@@ -148,9 +149,12 @@ class Expansion:
         return made
 
     def _is_off(self, bit: Atom, base: Form, knot: float) -> Neurons:
-        """Zero where `base` is beyond the ramp, at least one where it has not begun."""
+        """Zero where `base` is beyond the ramp, at least two where it has not begun.
+
+        At one a gate would be closed but for the rounding of what shared its coordinates.
+        """
         width = self._width(knot)
-        falling = self._ones(base, 1.0 + knot / width) - base.scaled(1.0 / width)
+        falling = self._ones(base, 2.0 + 2.0 * knot / width) - base.scaled(2.0 / width)
         ramp = Ramp(base, knot, knot + width, knot)
         return Neurons(bit, falling, None, eye(base.size), "is it off", (ramp,))
 

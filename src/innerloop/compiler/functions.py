@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from innerloop.compiler.polynomials import meetings, polynomial_result
+
 Numbers = np.ndarray | np.floating
 
 
@@ -313,16 +315,24 @@ class Function:
         if pieces is not None:
             return Function.exact(pieces, _name_of(name, inputs, pieces))
         specials = {t for f in inputs for t in f.specials}
-        if name in _ORDERED and len(exact) == len(inputs):
-            specials |= set(_crossings(*(f.refined(sorted(specials)) for f in exact)))
+        if name in _ORDERED:
+            specials |= _meetings(inputs, sorted(specials))
         return Function(
             lambda x: evaluate(*(f.evaluate(x) for f in inputs)),
             None,
             tuple(sorted(specials)),
             _name_of(name, inputs, None),
             (name, settings, *(f.key for f in inputs)),
-            _polynomial(name, inputs, settings),
+            polynomial_result(name, [f.coefficients for f in inputs], settings),
         )
+
+
+def _meetings(inputs: Sequence[Function], knots: Sequence[float]) -> set[float]:
+    """Where two piecewise-linear functions or two polynomials meet; nothing is known of others."""
+    exact = [f.pieces for f in inputs if f.pieces is not None]
+    if len(exact) == len(inputs):
+        return set(_crossings(*(f.refined(knots) for f in exact)))
+    return meetings([f.coefficients for f in inputs])
 
 
 def _without_roots(inputs: Sequence[Function]) -> Sequence[Function]:
@@ -345,37 +355,6 @@ def _under_root(function: Function) -> Piecewise | None:
         case ("copy" | "convert_element_type" | "stop_gradient", str(), ("sqrt", str(), inner)):
             return inner if isinstance(inner, Piecewise) and inner.is_affine else None
     return None
-
-
-def _polynomial(name: str, inputs: Sequence[Function], settings: str) -> tuple[float, ...] | None:
-    """The coefficients of an operation on polynomials, or None."""
-    known = [f.coefficients for f in inputs if f.coefficients is not None]
-    if len(known) != len(inputs):
-        return None
-    polynomials = [np.polynomial.Polynomial(c) for c in known]
-    match name:
-        case "add" | "add_any":
-            result = polynomials[0] + polynomials[1]
-        case "sub":
-            result = polynomials[0] - polynomials[1]
-        case "neg":
-            result = -polynomials[0]
-        case "mul":
-            result = polynomials[0] * polynomials[1]
-        case "square":
-            result = polynomials[0] ** 2
-        case "integer_pow" if settings in _POWERS:
-            result = polynomials[0] ** _POWERS[settings]
-        case "div" if polynomials[1].degree() == 0:
-            result = polynomials[0] / polynomials[1].coef[0]
-        case "copy" | "convert_element_type" | "stop_gradient":
-            result = polynomials[0]
-        case _:
-            return None
-    return tuple(float(c) for c in result.trim().coef)
-
-
-_POWERS = {f"[('y', '{n}')]": n for n in range(1, 5)}
 
 
 def _name_of(name: str, inputs: Sequence[Function], pieces: Piecewise | None) -> str:

@@ -12,6 +12,7 @@ Axes: `t` tokens, `r` residual width, `n` context, `m` queries, `d` covariates, 
 Reference: von Oswald et al. (2023), arXiv:2212.07677, Sections 3 to 5.
 """
 
+import dataclasses
 import math
 from typing import Literal
 
@@ -81,11 +82,16 @@ class InContextTransformer(eqx.Module):
 
     def streams(self, prompt: Prompt) -> tuple[Float[Array, "t r"], ...]:
         """The residual stream before the first block and after each, queries last."""
-        stream, roles = self.tokenised(prompt)
-        seen = [stream]
+        return self.streams_from(*self.tokenised(prompt), prompt.n)
+
+    def streams_from(
+        self, tokens: Float[Array, "t r"], roles: np.ndarray, n: int
+    ) -> tuple[Float[Array, "t r"], ...]:
+        """The same from tokens, with their positions, and a prompt's `n`."""
+        stream, seen = tokens, [tokens]
         for stage in self.stages:
             for layer in stage.order:
-                stream = self._block(block_at(stage.blocks, layer), stream, roles, prompt.n)
+                stream = self._block(block_at(stage.blocks, layer), stream, roles, n)
                 seen.append(stream)
         return tuple(seen)
 
@@ -104,9 +110,7 @@ class InContextTransformer(eqx.Module):
         return tokens, np.where(is_context, CONTEXT_ROLE, QUERY_ROLE)
 
     def _block(self, block: Block, stream: Float[Array, "t r"], roles: np.ndarray, n: int):
-        block = eqx.tree_at(
-            lambda b: b.attention, block, tuple(scaled_scores(a) for a in block.attention)
-        )
+        block = dataclasses.replace(block, attention=tuple(map(scaled_scores, block.attention)))
         stream = stream + self.damping * (block(stream, roles, n) - stream)
         return stream if self.clip is None else jnp.clip(stream, -self.clip, self.clip)
 

@@ -44,6 +44,8 @@ class SelfAttention:
         tokens: The tokenisation.
         positions: Sinusoidal coordinates of an alternating token.
         width: The width of a linear embedding of `(x; y)`; None for no embedding.
+        features: Neurons of an MLP on every token before the first layer, as a multiple of the
+            width, without LayerNorm; 0 for none. Attention then descends on features of `x`.
         damping: The factor of what each block adds.
         clip: The largest absolute value in the stream after a block.
         init_scale: The variance of a weight at the start, times fan-in and depth.
@@ -52,6 +54,9 @@ class SelfAttention:
         >>> model = SelfAttention(depth=2, tied=True)(d=3, p=1, key=jax.random.key(0))
         >>> model.depth, model.stages[0].blocks.attention[0].W_Q.shape
         (2, (1, 1, 4, 4))
+        >>> model = SelfAttention(width=8, features=4)(d=1, p=1, key=jax.random.key(0))
+        >>> [stage.blocks.mlp is not None for stage in model.stages]
+        [True, False]
     """
 
     depth: int = 1
@@ -64,6 +69,7 @@ class SelfAttention:
     tokens: Tokens = "joined"
     positions: int = 10
     width: int | None = None
+    features: int = 0
     damping: float = 1.0
     clip: float | None = None
     init_scale: float = 0.002
@@ -89,6 +95,10 @@ class SelfAttention:
             embed = self._matrix(embedding, (self.width, d + p))
         kernels = self.kernel if isinstance(self.kernel, tuple) else (self.kernel,) * self.depth
         stages = []
+        if self.features:
+            ins, outs = jax.random.split(jax.random.fold_in(embedding, 1))
+            neurons = self._neurons(self.features, inputs + positions, ins, outs)
+            stages.append(Transformer(jax.tree.map(lambda a: a[None], Block((), neurons)), (0,)))
         for name, run in groupby(range(self.depth), lambda layer: kernels[layer]):
             layers = list(run)
             bank = layers[:1] if self.tied else layers
@@ -114,16 +124,17 @@ class SelfAttention:
             kernel=Kernel(kernel),
         )
         norm = LayerNorm(jnp.ones(r), jnp.zeros(r))
-        neurons = None
-        if self.mlp:
-            neurons = MLP(
-                self._matrix(ins, (self.mlp * r, r)),
-                jnp.zeros(self.mlp * r),
-                self._matrix(outs, (r, self.mlp * r)),
-                jnp.zeros(r),
-                activation="gelu",
-            )
+        neurons = self._neurons(self.mlp, r, ins, outs) if self.mlp else None
         return Block((heads,), neurons, (norm, norm) if self.layer_norm else None)
+
+    def _neurons(self, factor: int, r: int, ins: PRNGKeyArray, outs: PRNGKeyArray) -> MLP:
+        return MLP(
+            self._matrix(ins, (factor * r, r)),
+            jnp.zeros(factor * r),
+            self._matrix(outs, (r, factor * r)),
+            jnp.zeros(r),
+            activation="gelu",
+        )
 
     def _matrix(
         self, key: PRNGKeyArray, shape: tuple[int, ...], fan_in: int | None = None

@@ -72,6 +72,7 @@ def train(
     optimizer: optax.GradientTransformation | None = None,
     directory: Path | str | None = None,
     report: Callable[[Record], None] | None = None,
+    observe: Callable[[int, Any], None] | None = None,
 ) -> Trained:
     """Trains a model to learn in context, from many seeds at once.
 
@@ -86,6 +87,8 @@ def train(
         directory: Where metrics and checkpoints are written. If there are some already, the run
             goes on from the last checkpoint, to bit-identical weights.
         report: Called with every record.
+        observe: Called at every evaluation with the step and the models there, stacked over seeds:
+            copies as numpy arrays, which may be kept.
 
     Returns:
         The trained models and the history.
@@ -111,7 +114,7 @@ def train(
     chain = config.optimizer.chain(config.steps) if optimizer is None else optimizer
     weights, static = _start(architecture, init, task, seeds)
     state = State(weights, jax.vmap(chain.init)(weights), jnp.ones(len(seeds), bool))
-    run = _Run(static, task, config, chain, tuple(seeds), report)
+    run = _Run(static, task, config, chain, tuple(seeds), report, observe)
     if directory is None:
         state, records = run.in_memory(state)
     else:
@@ -146,13 +149,14 @@ class _Run:
     chain: optax.GradientTransformation
     seeds: tuple[int, ...]
     report: Callable[[Record], None] | None
+    observe: Callable[[int, Any], None] | None
 
     def in_memory(self, state: State) -> tuple[State, list[Record]]:
         """Trains to the end, and keeps nothing on disk."""
         records: list[Record] = []
         for after in self.chunks(state, records):
             state = after
-            self.tell(records[-1])
+            self.tell(records[-1], state)
         return state, records
 
     def on_disk(self, state: State, directory: Path) -> tuple[State, list[Record]]:
@@ -168,7 +172,7 @@ class _Run:
             for after in self.chunks(state, records):
                 state = after
                 log.append(metrics, records[-1])
-                self.tell(records[-1])
+                self.tell(records[-1], state)
                 evaluations = len(records) - 1
                 over = log.RUNNING not in records[-1].status
                 if over or (evaluations and evaluations % self.config.checkpoint_every == 0):
@@ -220,10 +224,13 @@ class _Run:
             state = noted(step + length, Chunk(np.asarray(losses), np.asarray(taken)))
             yield state
 
-    def tell(self, record: Record) -> None:
-        """Hands a record to who wants to know."""
+    def tell(self, record: Record, state: State) -> None:
+        """Hands a record, and the models, to who wants to know."""
         if self.report is not None:
             self.report(record)
+        if self.observe is not None:
+            copies = jax.tree.map(np.array, state.weights)  # the next chunk reuses the memory
+            self.observe(record.step, eqx.combine(copies, self.static))
 
     def _stage(self, step: int) -> AbstractTask:
         """The task at a step."""

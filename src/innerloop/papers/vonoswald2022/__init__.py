@@ -11,10 +11,12 @@ from innerloop.papers.vonoswald2022.one_layer import ONE_LAYER
 from innerloop.papers.vonoswald2022.other_layers import OTHER_LAYERS
 from innerloop.papers.vonoswald2022.phases import PHASES
 from innerloop.papers.vonoswald2022.shifts import SHIFTS
+from innerloop.papers.vonoswald2022.sine import SINE
 from innerloop.papers.vonoswald2022.softmax_pair import SOFTMAX_PAIR
 from innerloop.papers.vonoswald2022.spectrum import SPECTRUM
 from innerloop.papers.vonoswald2022.step_sizes import STEP_SIZES
 from innerloop.papers.vonoswald2022.trained import TRAINED
+from innerloop.papers.vonoswald2022.trained_copying import TRAINED_COPYING
 from innerloop.papers.vonoswald2022.trained_shifts import TRAINED_SHIFTS
 from innerloop.papers.vonoswald2022.two_layers import TWO_LAYERS
 
@@ -47,6 +49,8 @@ VON_OSWALD_2022 = Paper(
         *TWO_LAYERS,
         *TRAINED_SHIFTS,
         *OTHER_LAYERS,
+        *SINE,
+        *TRAINED_COPYING,
         *PHASES,
         *FINITE_TASKS,
         *TRAINED,

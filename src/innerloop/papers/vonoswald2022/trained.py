@@ -9,14 +9,6 @@ TRAINED = (
         "Fig. 3b",
     ),
     untrained(
-        "sine", "With an MLP before attention a layer learns sine waves as descent does.", "Fig. 4"
-    ),
-    untrained(
-        "trained-copying",
-        "On tokens in turn two layers learn to copy, and then to take one gradient step.",
-        "Fig. 5",
-    ),
-    untrained(
         "ten-layers", "Ten shared layers behave like two: GD++, and interpolation works.", "Fig. 7"
     ),
     untrained(

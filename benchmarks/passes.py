@@ -5,7 +5,7 @@ model without it must still predict what `il.run` predicts.
 """
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from unittest import mock
@@ -25,7 +25,7 @@ from innerloop.compiler.functions import Function
 from innerloop.compiler.graph import Apply, Gate, Graph, Head, Operation, Product
 
 STEPS = 3
-Changes = Sequence[tuple[object, str, Callable]]
+Changes = Sequence[tuple[object, str, object]]
 
 
 def module(name: str) -> object:
@@ -95,8 +95,26 @@ PASSES: dict[str, Changes] = {
         (module("schedule")._Plan, "delay", lambda self: None),
     ),
     "without: dead subspaces are used again": ((module("allocate"), "_lifetimes", _to_the_end),),
+    "without: schedules that are lines are folded": ((module("lower.layout"), "_LINE", -1.0),),
 }
-DUAL = "with: the dual form (`optimize='depth'`)"
+DEPTH: dict[str, Changes] = {
+    "all passes": (),
+    "without: the dual form": ((module("lowered"), "dual", lambda programs: programs),),
+    "without: small matrices are copied": (
+        (module("lowered"), "copied", lambda programs, depth: programs),
+    ),
+    "without: products take functions in": (
+        (module("expansion"), "fused_products", lambda operations: {}),
+    ),
+    "without: steps begin ahead": (
+        (module("compile"), "ahead", lambda blocks, programs, steps: blocks),
+        (module("outline"), "ahead", lambda blocks, programs, steps: blocks),
+    ),
+    "without: gates are opened by heads": (
+        (module("compile"), "gated_heads", lambda blocks, flags, steps: blocks),
+    ),
+}
+"""Passes of `optimize='depth'`, in ReLU attention, which has them all."""
 
 
 def programs() -> dict[str, il.Learner]:
@@ -114,6 +132,16 @@ def programs() -> dict[str, il.Learner]:
             x = jax.numpy.tanh(weights @ x + bias)
         return layers[-1][0] @ x + layers[-1][1]
 
+    def rectified(weights, x):
+        for w in weights:
+            x = jax.nn.relu(w @ x)
+        return x
+
+    def into_a_box(updates, weights):
+        return jax.tree.map(
+            lambda g, w: jax.numpy.clip(w - 0.1 * g, -0.8, 0.8) - w, updates, weights
+        )
+
     return {
         "4-6-5-2 ReLU network, momentum": il.learner(
             network, params(4, 6, 5, 2), optimizer=optax.sgd(0.1, momentum=0.9)
@@ -125,6 +153,10 @@ def programs() -> dict[str, il.Learner]:
         ),
         "linear model, gradient descent": il.algorithms.gradient_descent(0.5),
         "conjugate gradients": il.algorithms.conjugate_gradient(),
+        "example by example": il.algorithms.recursive_least_squares(0.5),
+        "4-5-2 network, ReLU output, in a box": il.learner(
+            rectified, [w for w, _ in params(4, 5, 2)], optimizer=optax.stateless(into_a_box)
+        ),
     }
 
 
@@ -177,9 +209,12 @@ def rows() -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     for name, changes in PASSES.items():
         cells = (sizes(checked(built(learner, changes), learner)) for learner in learners.values())
         made.append((name, *cells))
-    cells = (
-        sizes(checked(built(learner, (), optimize="depth"), learner))
-        for learner in learners.values()
-    )
-    made.append((DUAL, *cells))
+    for name, changes in DEPTH.items():
+        options = {"optimize": "depth", "attention": "relu"}
+        models = (built(learner, changes, **options) for learner in learners.values())
+        cells = (
+            sizes(checked(model, learner))
+            for model, learner in zip(models, learners.values(), strict=True)
+        )
+        made.append((f"`optimize='depth'`, {name}", *cells))
     return ("layers a step / width / heads / neurons", *learners), made

@@ -1,6 +1,7 @@
 r"""From a learner to a transformer, pass by pass.
 
-trace -> lower -> (dual) -> stand-ins -> neurons -> wire -> schedule -> allocate -> assemble
+trace -> lower -> (dual, copies) -> stand-ins -> neurons -> (ahead, gated heads)
+      -> wire -> schedule -> allocate -> assemble
 
 Each pass is a pure function between immutable values, in the file of its name.
 """
@@ -12,6 +13,7 @@ from typing import Literal
 import jax
 import numpy as np
 
+from innerloop.compiler.ahead import ahead
 from innerloop.compiler.allocate import Subspace, allocate, lasting
 from innerloop.compiler.anatomy import anatomy_of
 from innerloop.compiler.assemble import Ramps, assemble, rows_of
@@ -19,16 +21,16 @@ from innerloop.compiler.box import Box
 from innerloop.compiler.certificate import Certificate, Scores
 from innerloop.compiler.compiled import Compiled, Sections
 from innerloop.compiler.emulation import Softmax, by_relu, by_softmax
-from innerloop.compiler.expansion import Expansion
 from innerloop.compiler.forms import Atom
-from innerloop.compiler.graph import Apply, Gate, Head, Program
+from innerloop.compiler.gated_heads import gated_heads
+from innerloop.compiler.graph import Apply, Gate, Head
 from innerloop.compiler.lowered import lowered_for
+from innerloop.compiler.planning import expanded, planned
 from innerloop.compiler.programs import Programs
 from innerloop.compiler.proofs import RAMPS, SampleBounds, sample_bounds
-from innerloop.compiler.schedule import Deadlock, Schedule, schedule
+from innerloop.compiler.schedule import Schedule
 from innerloop.compiler.stand_ins import StandIns, stand_ins
 from innerloop.compiler.target import Target, target_of
-from innerloop.compiler.wiring import wire
 from innerloop.learners import Learner
 from innerloop.models import Transformer
 from innerloop.prompts import Prompt
@@ -59,8 +61,9 @@ def compile(
             of heads and a sink token stand for linear heads, is not, and `Softmax` sets how.
         mlp: The kind of neurons: `reglu`, in which products are exact, or `relu`.
         tie: `looped` uses the same blocks for every step, `unrolled` gives each step its own.
-        optimize: `depth` carries `W h` in each token in place of `W` where `h` never changes: one
-            layer a step for models linear in their parameters, one less for networks.
+        optimize: `depth` carries `W h` in each token in place of `W` where `h` never changes,
+            copies of small matrices in every token, and what a step begins with: one layer a step
+            for models linear in their parameters, one or two less for networks.
         tolerance: The largest error of a smooth function, of a product in a ReLU MLP, and of a
             score in softmax attention, on its domain.
         dtype: The precision of the weights and of the computation.
@@ -93,7 +96,12 @@ def compile(
     target = target_of(attention, mlp, tie, optimize, dtype, tolerance, domain)
     with jax.enable_x64(True):
         programs = lowered_for(
-            learner, likes[0], steps, attention=target.kind, dual_form=target.dual
+            learner,
+            likes[0],
+            steps,
+            attention=target.kind,
+            dual_form=target.dual,
+            multiplies=target.multiplies,
         )
         made = stand_ins(programs, likes, steps, target)
         bounds = sample_bounds(
@@ -107,29 +115,29 @@ def _built(
 ) -> Compiled:
     """The weights, from the programs and what stands for operations in them."""
     programs, dtype = made.programs, target.dtype
-    fixed, sink = _lasting(programs, target)
-    begins_at_once = not programs.init.operations
-    blocks = [programs.step, programs.read_out]
-    if steps == 0:
-        blocks = [programs.read_out]
-    if not begins_at_once:
-        blocks = [programs.init, *blocks]
-    plans = [_planned(program, programs, made.expansion) for program in blocks]
+    every = expanded(programs, made.expansion)
+    if target.dual:
+        every = ahead(every, programs, steps)
+        if target.kind == "relu":
+            every = gated_heads(every, programs.state.flags, steps)
+    fixed, sink = _lasting(programs, target, every.kept)
+    blocks = every.run(steps)
+    plans = [planned(block, programs.state.flags) for block in blocks]
     most = max(prompt.n for prompt in likes)
     plans, scores = _attending(plans, programs, most, target, sink)
     allocations = [
-        allocate(plan, program.block, fixed, wipe=program.block != "read-out")
-        for program, plan in zip(blocks, plans, strict=True)
+        allocate(plan, block.name, fixed, wipe=block.name != "read-out")
+        for block, plan in zip(blocks, plans, strict=True)
     ]
     width = max(allocation.width for allocation in allocations)
     assembled = assemble(allocations, width, dtype=dtype, mlp=target.mlp)
-    depths = {p.block: a.schedule.depth for p, a in zip(blocks, allocations, strict=True)}
+    depths = {b.name: a.schedule.depth for b, a in zip(blocks, allocations, strict=True)}
     sections = Sections(depths.get("init", 0), depths.get("step", 0), steps, depths["read-out"])
     transformer = Transformer(assembled.blocks, _order(sections))
     ramps = _ramps_in(assembled.ramps, dtype)
     if target.tie == "unrolled":
         transformer, ramps = _unrolled(transformer, ramps)
-    embed, registers = _beginning(programs, fixed, width, begins_at_once)
+    embed, registers = _beginning(programs, fixed, width, every.begins_at_once)
     output = programs.read_out.output
     assert output is not None
     last = allocations[-1]
@@ -147,31 +155,20 @@ def _built(
         ramps,
         sections,
         (*lasting_spaces, *(s for a in allocations for s in a.subspaces)),
-        anatomy_of([(p.block, a) for p, a in zip(blocks, allocations, strict=True)]),
-        replace(_certificate(blocks, made, target, scores, bounds), steps=steps, **_sample(likes)),
+        anatomy_of([(b.name, a) for b, a in zip(blocks, allocations, strict=True)]),
+        replace(_certificate(made, steps, target, scores, bounds), steps=steps, **_sample(likes)),
     )
 
 
-def _lasting(programs: Programs, target: Target) -> tuple[dict[Atom, np.ndarray], Atom]:
+def _lasting(
+    programs: Programs, target: Target, kept: Sequence[Atom]
+) -> tuple[dict[Atom, np.ndarray], Atom]:
     """Coordinates of what lives through all blocks; `[1, log n]` of the sink, if there is one."""
     state, flags = programs.state, programs.state.flags
     sink = Atom("sink", "register", 2)
     sinks = [] if target.softmax is None else [sink]
-    named = [flags.one, state.x, state.y, flags.name, *state.atoms, *programs.clocks, *sinks]
+    named = [flags.one, state.x, state.y, flags.name, *state.atoms, *kept, *programs.clocks, *sinks]
     return lasting(named), sink
-
-
-def _planned(program: Program, programs: Programs, expansion: Expansion) -> Schedule:
-    """One block as a schedule."""
-    flags = programs.state.flags
-    operations = expansion.expand(program.operations)
-    try:
-        return schedule(wire(operations, program.writes, program.output, flags))
-    except Deadlock:
-        by_neurons = wire(
-            operations, program.writes, program.output, flags, update_by_attention=False
-        )
-        return schedule(by_neurons)
 
 
 def _attending(
@@ -240,13 +237,11 @@ def _sample(likes: Sequence[Prompt]) -> dict:
 
 
 def _certificate(
-    blocks: list[Program],
-    made: StandIns,
-    target: Target,
-    scores: Scores | None,
-    bounds: SampleBounds,
+    made: StandIns, steps: int, target: Target, scores: Scores | None, bounds: SampleBounds
 ) -> Certificate:
-    operations = [o for program in blocks for o in program.operations]
+    programs = made.programs
+    step = programs.step.operations if steps else ()
+    operations = [*programs.init.operations, *step, *programs.read_out.operations]
     gates = [
         o
         for o in operations

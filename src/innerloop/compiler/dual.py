@@ -3,9 +3,10 @@ r"""The dual form: where all that is read of a matrix is `W h` with an `h` that 
     W' = a W + mean_j g_j h_j^T     read as  z = W h     is     z' = a z + mean_j <h_j, h> g_j
 
 so each token carries its own `z`, one head updates it, and the matrix is not stored at all. A model
-that is linear in its parameters takes one layer a step, as von Oswald et al. construct it. A
-function of `z` is computed where `z` is updated, for the next step: an `N`-layer network takes
-`2 N - 1` layers a step, and one more before the first.
+that is linear in its parameters takes one layer a step, as von Oswald et al. construct it. A smooth
+function of `z` is computed where `z` is updated, for the next step (others are, too, by `ahead`,
+when neurons are known): an `N`-layer network takes `2 N - 1` layers a step, and one more before the
+first; one layer fewer a step where `copies` apply.
 
 In general a reading is linear in the rows `W_i`, by the key or by the value of a head:
 
@@ -80,10 +81,10 @@ def dual(programs: Programs) -> Programs:
         out: Form.of(carried[reading.state, reading.functional][0])
         for out, reading in readings.items()
     }
-    outer = _outer_heads(programs)
+    outer = outer_heads(programs)
     heads, writes, begins = [], {}, dict(programs.init.writes)
     for (state, _), (atom, reading) in carried.items():
-        rows = _names(programs.init.writes[state], programs)
+        rows = names_of(programs.init.writes[state], programs)
         assert rows is not None
         begins[atom] = reading.of_constant(rows)
         total = Form.zero("data", atom.size)
@@ -93,7 +94,7 @@ def dual(programs: Programs) -> Programs:
                 total = total + Form.of(other).scaled(_scale(weights) or 0.0)
                 continue
             head = outer[source]
-            names = _names(head.query, programs)
+            names = names_of(head.query, programs)
             assert names is not None
             moved = Atom(f"{atom.name}, moved", "data", atom.size, source=source.source)
             heads.append(reading.of_mean(head, names, weights, moved))
@@ -112,13 +113,15 @@ def dual(programs: Programs) -> Programs:
 
 
 def _ahead(programs: Programs, carried: set[Atom]) -> Programs:
-    """Functions of what tokens carry, computed by the step before that reads them."""
+    """Smooth functions of what tokens carry, computed by the step before that reads them."""
     state, step, read_out = programs.state, programs.step, programs.read_out
     known = {*carried, state.x, state.y, state.flags.one}
     begins, local = dict(programs.init.writes), []
     first, later, writes, instead = [], [], dict(step.writes), {}
     for operation in step.operations:
-        if not isinstance(operation, Apply) or not set(operation.base.terms) <= known:
+        if not isinstance(operation, Apply) or operation.function.pieces is not None:
+            continue
+        if not set(operation.base.terms) <= known:
             continue
         out, label = operation.out, operation.out.name
         kept = Atom(label, "data", out.size, source=out.source)
@@ -161,13 +164,13 @@ def _chosen(programs: Programs, readings: Mapping[Atom, _Reading]) -> set[Atom]:
     """The largest set of matrices whose readings and updates all have a dual form."""
     if programs.init.operations:
         return set()
-    outer = _outer_heads(programs)
+    outer = outer_heads(programs)
     chosen = {
         atom
         for atom in programs.state.shared
         if isinstance(atom, Atom)
         and atom in programs.step.writes
-        and _names(programs.init.writes[atom], programs) is not None
+        and names_of(programs.init.writes[atom], programs) is not None
     }
     for program in (programs.step, programs.read_out):
         for operation in program.operations:
@@ -204,7 +207,7 @@ def _reading(operation: Operation, programs: Programs) -> _Reading | None:
         (True, operation.key, operation.value),
         (False, operation.value, operation.key),
     ):
-        names = _names(other, programs)
+        names = names_of(other, programs)
         if names is not None and len(matrix_form.terms) == 1:
             ((atom, rows),) = matrix_form.terms.items()
             if atom in state.shared and atom.tokens == "register":
@@ -212,7 +215,7 @@ def _reading(operation: Operation, programs: Programs) -> _Reading | None:
     return None
 
 
-def _names(form: Form, programs: Programs) -> Matrix | None:
+def names_of(form: Form, programs: Programs) -> Matrix | None:
     """The matrix of a form that reads the registers' names only."""
     name = programs.state.flags.name
     if form.tokens != "register" or set(form.terms) - {name}:
@@ -220,7 +223,7 @@ def _names(form: Form, programs: Programs) -> Matrix | None:
     return form.terms.get(name, matrix((form.size, name.size)))
 
 
-def _outer_heads(programs: Programs) -> dict[Atom, Head]:
+def outer_heads(programs: Programs) -> dict[Atom, Head]:
     """Sums and means over the context of outer products, by their results."""
     return {
         o.out: o
@@ -228,7 +231,7 @@ def _outer_heads(programs: Programs) -> dict[Atom, Head]:
         if isinstance(o, Head)
         and o.kernel.name == "linear"
         and o.key.tokens == "data"
-        and _names(o.query, programs) is not None
+        and names_of(o.query, programs) is not None
     }
 
 
@@ -269,7 +272,7 @@ def _rewritten(
 ) -> Program:
     """A program that reads what tokens carry; what nothing reads any more is left out."""
     operations = [
-        _substituted(operation, instead)
+        substituted(operation, instead)
         for operation in (*program.operations, *heads)
         if operation.out not in instead
     ]
@@ -278,7 +281,8 @@ def _rewritten(
     return Program(program.block, tuple(operations), {**kept, **writes}, output).needed()
 
 
-def _substituted(operation: Operation, instead: Mapping[Atom, Form]) -> Operation:
+def substituted(operation: Operation, instead: Mapping[Atom, Form]) -> Operation:
+    """An operation that reads other forms in place of some atoms."""
     match operation:
         case Head():
             query, key, value = (form.substituted(instead) for form in operation.reads)

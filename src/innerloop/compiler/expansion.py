@@ -3,6 +3,7 @@ r"""From functions, products and gates to neurons of one hidden layer.
     relu(x - t)                 a hinge, exact
     [x > t] v                   relu(1 - u) v   with  u = 2 relu(1 - (x - t) / ramp)
     a b                         relu(a) b - relu(-a) b
+    f(a) b                      the hinges of f, each times b, where that is ready sooner
 
 A gate is exact outside its ramp `t < x < t + ramp`: there `u` is 0 or at least 2, whatever its
 size and its rounding, and no large number is ever added to a small one. A jump whose value itself
@@ -19,8 +20,9 @@ import numpy as np
 import scipy.sparse as sp
 
 from innerloop.compiler.emulated import Emulated
-from innerloop.compiler.forms import Atom, Form, eye, matrix
+from innerloop.compiler.forms import Atom, Form, eye, matrix, selection
 from innerloop.compiler.functions import Piecewise
+from innerloop.compiler.fusion import Fused, fused_products
 from innerloop.compiler.graph import Apply, Flags, Gate, Head, Operation, Product
 from innerloop.compiler.hinges import gate_of_hinges, product_of_hinges
 from innerloop.compiler.neurons import LayerOperation, Neurons, Ramp
@@ -48,6 +50,7 @@ class Expansion:
     resolution: float
     splines: Mapping[Atom, Spline] = field(default_factory=dict)
     emulated: Emulated = field(default_factory=Emulated)
+    fuses: bool = False
     _bits: dict[tuple, Atom] = field(default_factory=dict)
     _relus: dict[tuple, Atom] = field(default_factory=dict)
 
@@ -59,6 +62,8 @@ class Expansion:
             for operation in operations
             if isinstance(operation, Apply) and operation.function.pieces == _RELU
         }
+        fuses = self.fuses and not self.emulated.hinges
+        fused = fused_products(operations) if fuses else {}
         expanded: list[LayerOperation] = []
         for operation in operations:
             match operation:
@@ -70,8 +75,10 @@ class Expansion:
                     if self.emulated.hinges:
                         squares = self.emulated.squares(operation.out)
                         expanded += product_of_hinges(operation, squares, self.flags)
+                    elif operation.out in fused:
+                        expanded += self._fused(operation, fused[operation.out])
                     else:
-                        expanded.append(_product(operation))
+                        expanded.append(_product(operation.out, operation.left, operation.right))
                 case Gate():
                     expanded += self._gate(operation)
         return expanded
@@ -81,15 +88,12 @@ class Expansion:
             return self._spline(operation, self.splines[operation.out])
         pieces = operation.function.pieces
         assert pieces is not None, "smooth functions are interpolated before they are expanded"
-        base = operation.base
+        base, pieces = _facing(operation.base, pieces)
         made: list[Neurons] = []
         line = pieces.slopes[0], pieces.intercepts[0]
         if any(line):
-            if not pieces.slopes[-1] and not pieces.intercepts[-1]:
-                base, pieces = base.scaled(-1.0), pieces.after_affine(-1.0, 0.0)
-            else:
-                straight = base.scaled(line[0]) + self._ones(base, line[1])
-                made.append(Neurons(operation.out, None, straight, eye(base.size), "straight part"))
+            straight = base.scaled(line[0]) + self._ones(base, line[1])
+            made.append(Neurons(operation.out, None, straight, eye(base.size), "straight part"))
         bends = hinges(pieces, self.step_ramp)
         if bends:
             gate = Form.stack([base - self._ones(base, t) for t, _ in bends])
@@ -123,6 +127,25 @@ class Expansion:
         gate = distance
         made.append(Neurons(out, gate, value, weights, out.name, beyond))
         return made
+
+    def _fused(self, operation: Product, fused: Fused) -> list[Neurons]:
+        """`(sum_f A f(base) + rest) other`, its hinges multiplied one by one."""
+        out, other, rest = operation.out, fused.other, fused.rest
+        made = []
+        for function, weights in fused.functions:
+            pieces = function.function.pieces
+            assert pieces is not None
+            base, pieces = _facing(function.base, pieces)
+            entries = sp.coo_array(weights)
+            line = base.scaled(pieces.slopes[0]) + self._ones(base, pieces.intercepts[0])
+            rest = rest + line.mapped(weights)
+            for t, c in hinges(pieces, self.step_ramp):
+                gate = (base - self._ones(base, t)).mapped(selection(entries.col, base.size))
+                value = other.mapped(selection(entries.row, other.size))
+                places = entries.row, np.arange(entries.nnz)
+                spread = matrix((c * entries.data, places), (other.size, entries.nnz))
+                made.append(Neurons(out, gate, value, spread, "product with a function"))
+        return [*made, _product(out, rest, other)] if rest.terms else made
 
     def _ones(self, form: Form, value: float) -> Form:
         return self.flags.constant(form.tokens, [value] * form.size)
@@ -163,12 +186,20 @@ class Expansion:
         return max(self.ramp, 8.0 * self.resolution * abs(knot))
 
 
-def _product(operation: Product) -> Neurons:
-    left, right = operation.left, operation.right
+def _facing(base: Form, pieces: Piecewise) -> tuple[Form, Piecewise]:
+    """The function turned round if it is zero on its right side only: then hinges are enough."""
+    if (pieces.slopes[0] or pieces.intercepts[0]) and not (
+        pieces.slopes[-1] or pieces.intercepts[-1]
+    ):
+        return base.scaled(-1.0), pieces.after_affine(-1.0, 0.0)
+    return base, pieces
+
+
+def _product(out: Atom, left: Form, right: Form) -> Neurons:
     weights = matrix(sp.hstack([eye(left.size), eye(left.size)]))
     gate = Form.stack([left, left.scaled(-1.0)])
     value = Form.stack([right, right.scaled(-1.0)])
-    return Neurons(operation.out, gate, value, weights, "product")
+    return Neurons(out, gate, value, weights, "product")
 
 
 def hinges(pieces: Piecewise, ramp: float) -> list[tuple[float, float]]:

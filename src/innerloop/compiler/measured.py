@@ -202,6 +202,7 @@ class _Proof:
                 model.steps,
                 attention=self.stated.attention,
                 dual_form=self.stated.dual,
+                multiplies=self.stated.mlp == "reglu",
             )
             self.splines = splines_of(self.programs, self.stated)
 

@@ -72,7 +72,8 @@ def stand_ins(programs: Programs, likes: Sequence[Prompt], steps: int, target: T
         approximations = (*approximations, *more)
     emulated = _emulated(operations, ranges, target, squares)
     resolution = float(np.finfo(target.dtype).eps)
-    expansion = Expansion(programs.state.flags, *RAMPS[target.dtype], resolution, splines, emulated)
+    widths = *RAMPS[target.dtype], resolution
+    expansion = Expansion(programs.state.flags, *widths, splines, emulated, fuses=target.dual)
     scaled = programs.each(lambda program: scaled_heads(program, emulated.sizes))
     return StandIns(scaled, splines, emulated, expansion, approximations)
 

@@ -53,6 +53,7 @@ WU = (
         lambda: _deep(0.05),
         deep_regression,
         parts="multiplication layers, train bit, weights know n",
+        attention="relu",
     ),
     Entry(
         "deep_by_positions",
@@ -65,6 +66,7 @@ WU = (
         lambda: _deep(0.05),
         deep_regression,
         parts="positions, train bit, weights know n",
+        attention="relu",
     ),
     Entry(
         "deep_standard",
@@ -76,6 +78,7 @@ WU = (
         lambda: _deep(0.05),
         deep_regression,
         parts="train bit, weights know n",
+        attention="relu",
     ),
     Entry(
         "deep_standard_early",
@@ -93,6 +96,7 @@ WU = (
         lambda: _deep(0.05),
         deep_regression,
         parts="train bit, weights know n",
+        attention="relu",
     ),
     Entry(
         "deep_softmax",

@@ -4,7 +4,7 @@ Sizes are primes: n = 13 examples, m = 7 queries, d = 3 covariates, p = 2 target
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class Entry(NamedTuple):
         bound: The largest difference from the algorithm on such a prompt, five steps deep; 0 where
             the construction is exact.
         parts: What an ordinary transformer of its kind of attention does not have.
+        attention: The kind of attention that the compiler is given for a comparison.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Entry(NamedTuple):
     prompts: Callable[[np.random.Generator], Prompt]
     bound: float = 0.0
     parts: str = ""
+    attention: Literal["linear", "relu"] = "linear"
 
 
 def regression(rng: np.random.Generator) -> Prompt:

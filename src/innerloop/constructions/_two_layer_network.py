@@ -12,8 +12,9 @@ Proof. In block 1 every token carries the same `v_k`, `u_k`, so the head's mean 
 `u_k g_j [a > 0] x_j` for `a = <v_k, x_j>`, and the bracket is the difference of two ReLU scores,
 `max(u_k g_j + C a, 0) - max(C a, 0)`, wherever `|a| >= |u_k g_j| / C`. Queries are not read.
 
-Two blocks a step are fewer than the compiler's four: weights that every token carries can be key
-and value of one head, and a product of data with them is a score at once.
+Weights that every token carries can be key and value of one head, and a product of data with them
+is a score at once. The compiler reaches two blocks a step by linear attention: its tokens carry
+`<v_k, x>` and `u_k`, so that the prediction is a product of neurons, made where both are updated.
 
 Departs from Bai et al., Theorem G.1: theirs is for smooth activations and an approximation of
 `(s, t) -> s r'(t)` by many hinges of two variables; for ReLU two are enough.

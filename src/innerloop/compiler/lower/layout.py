@@ -39,6 +39,8 @@ from innerloop.compiler.values import (
 )
 
 _MOST_COEFFICIENTS = 5
+_LINE = 2.0**-51
+"""How far, relative to its largest value, a schedule may be from a line that stands for it."""
 
 
 def settle(value: Value, context: Context) -> Static | Local | Shared:
@@ -182,8 +184,11 @@ def clocked(value: Static, context: Context, *, tokens: Tokens) -> Pending:
 
 
 def _table(values: np.ndarray) -> Function:
-    """The function through `(t, values[t])`, straight in between and flat outside."""
+    """The function through `(t, values[t])`: a line if it is one, else flat beyond both ends."""
     steps = np.arange(len(values), dtype=float)
+    rise = (values[-1] - values[0]) / max(1, len(values) - 1)
+    if (np.abs(values[0] + rise * steps - values) <= _LINE * np.abs(values).max()).all():
+        return Function.affine(float(rise), float(values[0]))
     slopes = np.concatenate([[0.0], np.diff(values), [0.0]])
     intercepts = np.concatenate(
         [[values[0]], values[:-1] - slopes[1:-1] * steps[:-1], [values[-1]]]

@@ -292,3 +292,29 @@ def test_mistakes_are_named(rng):
 
 def test_every_architecture_has_a_name_and_a_test():
     assert {type(a) for a in ARCHITECTURES.values()} == set(models.ARCHITECTURES.values())
+
+
+def test_many_prompts_at_once_are_read_as_one_by_one(rng):
+    """The same numbers, and the same gradient, as under `jax.vmap`."""
+    model, prompts = _model(ARCHITECTURES["gpt2"], rng), [_prompt(rng) for _ in range(3)]
+    whole = jax.tree.map(lambda *leaves: jnp.stack(leaves), *prompts)
+
+    def at_once(model):
+        return model.batched_prefixes(whole)
+
+    def one_by_one(model):
+        return jax.vmap(model.prefixes)(whole)
+
+    found, expected = (
+        eqx.filter_jit(lambda m, read=read: (read(m), eqx.filter_grad(_mean_square)(m, read)))(
+            model
+        )
+        for read in (at_once, one_by_one)
+    )
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    assert np.abs(found[0][0] - found[0][1]).max() > 1e-3
+
+
+def _mean_square(model, read):
+    return jnp.mean(read(model) ** 2)

@@ -1,5 +1,6 @@
 """The loop: seeds apart, interruptions without a trace, stops that are said, given weights."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -244,9 +245,53 @@ def test_a_curriculum_grows_prompts_and_pads_covariates():
     sample = padded(curriculum.stage(4, task).sample(key=jax.random.key(0)), 5)
     assert sample.prompt.x.shape == (5, 5)
     assert float(jnp.abs(sample.prompt.x[:, 3:]).max()) == 0
-    wrapped = tasks.ScaledTargets(task=task)
-    with pytest.raises(ValueError, match="takes its sizes from the task it wraps"):
-        curriculum.stage(0, wrapped)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        tasks.ScaledTargets(task=tasks.LinearRegression(n=9, d=5), alpha=3.0),
+        tasks.Mixture(tasks=(tasks.LinearRegression(n=9, d=5), tasks.Quadratic(n=9, d=5))),
+        tasks.ScaledTargets(task=tasks.Mixture(tasks=(tasks.LinearRegression(n=9, d=5),))),
+    ],
+    ids=["scaled", "mixture", "scaled mixture"],
+)
+def test_a_curriculum_resizes_what_a_task_wraps(wrapped):
+    curriculum = training.Curriculum(dims=(2, 1), points=(3, 2), every=4)
+    stage = curriculum.stage(4, wrapped)
+    sample = stage.sample(key=jax.random.key(0))
+    assert (stage.n, stage.d) == (5, 3) and sample.prompt.x.shape == (5, 3)
+    assert curriculum.stage(99, wrapped) == wrapped
+
+
+def test_a_task_that_keeps_its_sizes_cannot_have_a_curriculum():
+    @dataclasses.dataclass(frozen=True)
+    class Fixed(tasks.LinearRegression):
+        def resized(self, *, n, d):
+            return self
+
+    with pytest.raises(ValueError, match="asked Fixed for d = 2 and n = 3, and got d = 5"):
+        training.Curriculum(dims=(2, 1), points=(3, 2)).stage(0, Fixed(n=9, d=5))
+
+
+def test_a_folder_of_another_run_is_refused(tmp_path):
+    """Weights of the same shapes fit, so that nothing else would say a word."""
+    config = dataclasses.replace(SMALL, steps=3)
+
+    def go_on(task=TASK, config=config, **given):
+        return training.train(ARCHITECTURE, task, config, directory=tmp_path, **given)
+
+    first = go_on(seeds=(3,))
+    noisy = dataclasses.replace(TASK, noise=0.5)
+    for match, given in {
+        "task: LinearRegression.*noise=0.0.*there, .*noise=0.5.*here": {"task": noisy},
+        "config: .*batch=16": {"config": dataclasses.replace(config, batch=8)},
+        r"seeds: \(3,\) there, \(4,\) here": {"seeds": (4,)},
+        "optimizer: 'that of config' there, 'given' here": {"optimizer": optax.sgd(0.1)},
+    }.items():
+        with pytest.raises(ValueError, match=match):
+            go_on(**{"seeds": (3,), **given})
+    assert _same(go_on(seeds=(3,)), first)
 
 
 @pytest.mark.slow

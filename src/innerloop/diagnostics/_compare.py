@@ -14,6 +14,7 @@ References: von Oswald et al. (2023), arXiv:2212.07677, Section 3 and Appendix A
 from collections.abc import Mapping
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,7 +26,6 @@ from innerloop.diagnostics._predictors import (
     batch,
     predictions,
     sensitivities,
-    separate,
 )
 from innerloop.prompts import Prompt
 
@@ -110,19 +110,24 @@ def compare_with_controls(
         second on the prompts as they are; and those given.
     """
     whole = batch(prompts)
-    keys = jax.random.split(key, whole.x.shape[0])
-    orders = np.asarray(jax.vmap(lambda k: jax.random.permutation(k, whole.x.shape[1]))(keys))
-    shuffled = [
-        Prompt(one.x, one.y[order], one.xq)
-        for one, order in zip(separate(whole), orders, strict=True)
-    ]
     answers = _answers(second, whole)
     others = {"mean target": mean_target, **(controls or {})}
     return {
         "match": _compared(_answers(first, whole), answers),
-        "shuffled labels": _compared(_answers(first, shuffled), answers),
+        "shuffled labels": _compared(_answers(first, shuffled(whole, key=key)), answers),
         **{name: _compared(_answers(other, whole), answers) for name, other in others.items()},
     }
+
+
+def shuffled(whole: Prompt, *, key: PRNGKeyArray) -> Prompt:
+    """A batch of prompts in which every label belongs to another example of its prompt.
+
+    Which one is drawn, so that some may stay where they were.
+    """
+    b, n = whole.x.shape[:2]
+    orders = jax.vmap(lambda k: jax.random.permutation(k, n))(jax.random.split(key, b))
+    mixed = np.take_along_axis(np.asarray(whole.y), np.asarray(orders)[:, :, None], axis=1)
+    return eqx.tree_at(lambda prompt: prompt.y, whole, mixed)
 
 
 def mean_target(prompt: Prompt) -> Float[Array, "m p"]:
@@ -149,7 +154,7 @@ def _compared(first: _Answers, second: _Answers) -> Comparison:
     (f, df), (g, dg) = first, second
     return Comparison(
         prediction_difference=_mean(np.abs(f - g).mean(axis=(1, 2))),
-        relative_difference=_relative(f, g),
+        relative_difference=relative(f, g),
         cosine=_mean(_cosines(df, dg).mean(axis=(1, 2))),
         sensitivity_difference=_mean(np.linalg.norm(df - dg, axis=-1).mean(axis=(1, 2))),
     )
@@ -168,7 +173,7 @@ def _mean(values: Float[np.ndarray, " b"]) -> Mean:
     return Mean(float(np.mean(values)), float(spread))
 
 
-def _relative(f: Float[np.ndarray, "b m p"], g: Float[np.ndarray, "b m p"]) -> Mean:
+def relative(f: Float[np.ndarray, "b m p"], g: Float[np.ndarray, "b m p"]) -> Mean:
     """`sqrt(E |f - g|^2 / E |g|^2)`, its error by the delta method."""
     top, bottom = (np.mean(a**2, axis=(1, 2)) for a in (f - g, g))
     size = max(float(np.mean(bottom)), TINY)

@@ -79,11 +79,17 @@ def predictions(predictor: Predictor, prompts: Prompts) -> Float[Array | np.ndar
     Returns:
         The predictions, `(b, m, p)`.
     """
-    whole = batch(prompts)
+    return mapped(predictor, batch(prompts))
+
+
+def mapped(
+    function: Callable[[Prompt], Float[Array | np.ndarray, "..."]], whole: Prompt
+) -> Float[Array | np.ndarray, "b ..."]:
+    """A function of a prompt on each of a batch: by `jax.vmap` where JAX can trace it."""
     try:
-        return in_precision(jax.jit(jax.vmap(lambda p: predictor(p))), whole.dtype, whole)
+        return in_precision(jax.jit(jax.vmap(lambda p: function(p))), whole.dtype, whole)
     except NOT_TRACEABLE:
-        return np.stack([np.asarray(predictor(one)) for one in separate(whole)])
+        return np.stack([np.asarray(function(one)) for one in separate(whole)])
 
 
 def sensitivities(predictor: Predictor, prompts: Prompts) -> Float[Array | np.ndarray, "b m p d"]:

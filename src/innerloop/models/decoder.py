@@ -3,7 +3,8 @@ r"""A decoder in the manner of GPT-2 that reads a prompt as a sequence, as Garg 
     x_1, y_1, x_2, y_2, ..., x_q      token = W_in (x or (y; 0)) + P_t      prediction at every x_i
 
 Pre-LayerNorm blocks, causal softmax attention, GELU, learnt positions, a LayerNorm at the end.
-Axes: `t` tokens, `r` width, `h` heads, `k` head size, `l` layers, `f` neurons.
+Axes: `b` sequences, `t` tokens of each, `rows` of all, `r` width, `h` heads, `k` head size,
+`l` layers, `f` neurons.
 References: Garg et al. (2022), arXiv:2208.01066, Appendix A; Radford et al. (2019), GPT-2.
 """
 
@@ -20,6 +21,10 @@ from innerloop.models.mlp import MLP
 from innerloop.models.transformer import LayerNorm
 from innerloop.prompts import Prompt
 
+KEPT = jax.checkpoint_policies.dots_with_no_batch_dims_saveable
+"""What a block keeps for its gradient: products with weights. Attention is computed again, which is
+quicker than to write its weights to memory and read them back, and takes a third of the memory."""
+
 
 class DecoderBlock(eqx.Module):
     """Causal attention, then neurons, each after a LayerNorm; a stack when leaves carry `l`."""
@@ -32,16 +37,18 @@ class DecoderBlock(eqx.Module):
     norms: tuple[LayerNorm, LayerNorm]
     heads: int = eqx.field(static=True)
 
-    def __call__(self, stream: Float[Array, "t r"]) -> Float[Array, "t r"]:
-        """The residual stream after the block."""
-        t, r = stream.shape
-        qkv = self.norms[0](stream) @ self.W_QKV + self.b_QKV[None]
-        queries, keys, values = jnp.moveaxis(qkv.reshape(t, 3, self.heads, -1), (1, 2), (0, 1))
-        scores = queries @ jnp.swapaxes(keys, 1, 2) / math.sqrt(r // self.heads)
-        weights = jax.nn.softmax(jnp.where(jnp.tri(t, dtype=bool)[None], scores, -jnp.inf))
-        mixed = jnp.moveaxis(weights @ values, 0, 1).reshape(t, r)
-        stream = stream + mixed @ self.W_O + self.b_O[None]
-        return stream + self.mlp(self.norms[1](stream))
+    def __call__(self, rows: Float[Array, "rows r"], t: int) -> Float[Array, "rows r"]:
+        """The residual streams after the block, of sequences of `t` tokens one after the other."""
+        r = rows.shape[1]
+        qkv = self.norms[0](rows) @ self.W_QKV + self.b_QKV[None]
+        apart = qkv.reshape(len(rows) // t, t, 3, self.heads, -1)
+        queries, keys, values = jnp.moveaxis(apart, (2, 3), (0, 2))
+        scores = queries @ jnp.swapaxes(keys, -1, -2) / math.sqrt(r // self.heads)
+        causal = jnp.tri(t, dtype=bool)[None, None]
+        weights = jax.nn.softmax(jnp.where(causal, scores, -jnp.inf))
+        mixed = jnp.moveaxis(weights @ values, 1, 2).reshape(len(rows), r)
+        rows = rows + mixed @ self.W_O + self.b_O[None]
+        return rows + self.mlp(self.norms[1](rows))
 
 
 class Decoder(eqx.Module):
@@ -73,29 +80,40 @@ class Decoder(eqx.Module):
     def __call__(self, prompt: Prompt) -> Float[Array, "m p"]:
         """The predictions at the queries, each as if it stood alone after the context."""
         x, y, xq = (jnp.asarray(a) for a in (prompt.x, prompt.y, prompt.xq))
-        return jax.vmap(lambda one: self._read(x, y, one)[-1])(xq)
+        x, y = (jnp.broadcast_to(a[None], (len(xq), *a.shape)) for a in (x, y))
+        return self._read(x, y, xq)[:, -1]
 
     def prefixes(self, prompt: Prompt) -> Float[Array, "points p"]:
         """Predictions at `x_1, ..., x_n` and the first query, each from the examples before it."""
-        x, y, xq = (jnp.asarray(a) for a in (prompt.x, prompt.y, prompt.xq))
-        return self._read(x, y, xq[0])
+        return self.batched_prefixes(jax.tree.map(lambda leaf: leaf[None], prompt))[0]
+
+    def batched_prefixes(self, prompts: Prompt) -> Float[Array, "b points p"]:
+        """`prefixes` of many prompts, a leading axis in each array: quicker than under `jax.vmap`.
+
+        Products with weights are then of two matrices, a row for each token of each prompt, whose
+        gradients need no transposed copies.
+        """
+        x, y, xq = (jnp.asarray(a) for a in (prompts.x, prompts.y, prompts.xq))
+        return self._read(x, y, xq[:, 0])
 
     def _read(
-        self, x: Float[Array, "n d"], y: Float[Array, "n p"], xq: Float[Array, " d"]
-    ) -> Float[Array, "points p"]:
-        n, d = x.shape
+        self, x: Float[Array, "b n d"], y: Float[Array, "b n p"], xq: Float[Array, "b d"]
+    ) -> Float[Array, "b points p"]:
+        b, n, d = x.shape
         needed, places = 2 * n + 1, len(self.positions)
         if needed > places:
             raise ValueError(
                 f"this decoder knows {places} positions; n = {n} examples and a query need "
                 f"{needed}. Make it with more: GPT2(positions={needed})."
             )
-        targets = jnp.pad(y, ((0, 0), (0, d - y.shape[1])))
-        turns = jnp.stack([x, targets], axis=1).reshape(2 * n, d)
-        tokens = jnp.concatenate([turns, xq[None]])
-        stream = tokens @ self.W_in.T + self.b_in[None] + self.positions[:needed]
-        stream, _ = jax.lax.scan(lambda s, block: (block(s), None), stream, self.blocks)
-        return self.norm(stream[::2]) @ self.W_out.T + self.b_out[None]
+        targets = jnp.pad(y, ((0, 0), (0, 0), (0, d - y.shape[2])))
+        turns = jnp.stack([x, targets], axis=2).reshape(b, 2 * n, d)
+        tokens = jnp.concatenate([turns, xq[:, None]], axis=1).reshape(b * needed, d)
+        rows = tokens @ self.W_in.T + self.b_in[None] + jnp.tile(self.positions[:needed], (b, 1))
+        block = jax.checkpoint(lambda rows, block: (block(rows, needed), None), policy=KEPT)
+        rows, _ = jax.lax.scan(block, rows, self.blocks)
+        asked = rows.reshape(b, needed, -1)[:, ::2].reshape(b * (n + 1), -1)
+        return (self.norm(asked) @ self.W_out.T + self.b_out[None]).reshape(b, n + 1, -1)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,10 @@ class ScaledTargets(AbstractTask):
         """The number of targets."""
         return self.task.p
 
+    def resized(self, *, n: int, d: int) -> "ScaledTargets":
+        """The same factor for the resized task."""
+        return dataclasses.replace(self, task=self.task.resized(n=n, d=d))
+
     def sample(self, *, key: PRNGKeyArray) -> Sample:
         """One prompt and its answers."""
         prompt, yq = self.task.sample(key=key)
@@ -88,6 +92,10 @@ class Mixture(AbstractTask):
     def p(self) -> int:
         """The number of targets."""
         return self.tasks[0].p
+
+    def resized(self, *, n: int, d: int) -> "Mixture":
+        """The mixture of the resized tasks."""
+        return dataclasses.replace(self, tasks=tuple(task.resized(n=n, d=d) for task in self.tasks))
 
     def sample(self, *, key: PRNGKeyArray) -> Sample:
         """One prompt and its answers."""

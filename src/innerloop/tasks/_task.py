@@ -5,6 +5,7 @@ configuration. One call samples one prompt; batches are `jax.vmap` over keys.
 Axes: `n` context examples, `m` queries, `d` covariates, `p` targets.
 """
 
+import dataclasses
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -44,6 +45,10 @@ class AbstractTask(ABC):
     def p(self) -> int:
         """The number of targets; one, unless a task says otherwise."""
         return 1
+
+    def resized(self, *, n: int, d: int) -> "AbstractTask":
+        """The task with other sizes, as a curriculum asks for; a wrapper resizes what it wraps."""
+        return dataclasses.replace(self, n=n, d=d)
 
     @abstractmethod
     def sample(self, *, key: PRNGKeyArray) -> Sample:

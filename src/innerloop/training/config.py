@@ -1,6 +1,5 @@
 """What a training run is, as data: the optimiser, the loss, the budget, the curriculum."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -82,11 +81,11 @@ class Curriculum:
         grown = step // self.every
         d = min(task.d, self.dims[0] + self.dims[1] * grown)
         n = min(task.n, self.points[0] + self.points[1] * grown)
-        stage = dataclasses.replace(task, d=d, n=n)
+        stage = task.resized(n=n, d=d)
         if (stage.d, stage.n) != (d, n):
             raise ValueError(
-                f"{type(task).__name__} takes its sizes from the task it wraps, so a curriculum "
-                "cannot change them; train without, or on the task itself."
+                f"a curriculum asked {type(task).__name__} for d = {d} and n = {n}, and got d = "
+                f"{stage.d} and n = {stage.n}. Give it a method `resized`, or train without."
             )
         return stage
 

@@ -19,6 +19,7 @@ from innerloop.training import history as log
 from innerloop.training.checkpoints import Checkpoints
 from innerloop.training.config import TrainingConfig
 from innerloop.training.history import History, Record
+from innerloop.training.identity import claim
 from innerloop.training.program import (
     State,
     chunk_program,
@@ -84,8 +85,8 @@ def train(
         init: A model to start from in place of a new one, such as a compiled transformer: any
             pytree that answers prompts; its floating-point arrays are trained.
         optimizer: An optax chain in place of `config.optimizer`.
-        directory: Where metrics and checkpoints are written. If there are some already, the run
-            goes on from the last checkpoint, to bit-identical weights.
+        directory: Where metrics and checkpoints are written. If there are some of this run
+            already, it goes on from the last checkpoint, to bit-identical weights.
         report: Called with every record.
         observe: Called at every evaluation with the step and the models there, stacked over seeds:
             copies as numpy arrays, which may be kept.
@@ -94,7 +95,8 @@ def train(
         The trained models and the history.
 
     Raises:
-        ValueError: If there is no seed, or not exactly one of `architecture` and `init`.
+        ValueError: If there is no seed, not exactly one of `architecture` and `init`, or another
+            run in the directory.
 
     Example:
         >>> from innerloop import models, tasks, training
@@ -118,6 +120,17 @@ def train(
     if directory is None:
         state, records = run.in_memory(state)
     else:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+        claim(
+            Path(directory),
+            weights,
+            architecture=architecture,
+            init=None if init is None else type(init),
+            task=task,
+            config=config,
+            optimizer="that of config" if optimizer is None else "given",
+            seeds=tuple(int(seed) for seed in seeds),
+        )
         state, records = run.on_disk(state, Path(directory))
     models = eqx.combine(jax.tree.map(jnp.asarray, state.weights), static)
     return Trained(models, tuple(seeds), History(tuple(records)))
@@ -161,7 +174,6 @@ class _Run:
 
     def on_disk(self, state: State, directory: Path) -> tuple[State, list[Record]]:
         """Trains to the end, from the last checkpoint where there is one."""
-        directory.mkdir(parents=True, exist_ok=True)
         metrics, checkpoints = directory / METRICS, Checkpoints(directory)
         records: list[Record] = []
         try:

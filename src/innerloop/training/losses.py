@@ -17,6 +17,7 @@ from typing import Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from innerloop.models import Decoder
 from innerloop.prompts import Prompt
 from innerloop.tasks import AbstractTask, GaussianProcess, LinearRegression, Sample
 
@@ -47,6 +48,13 @@ def prefix_loss(model: ReadsPrefixes, sample: Sample) -> Float[Array, ""]:
     """Half the squared error at every covariate, given the examples before it."""
     targets = jnp.concatenate([jnp.asarray(sample.prompt.y), sample.yq[:1]])
     return 0.5 * jnp.mean(jnp.sum((model.prefixes(sample.prompt) - targets) ** 2, axis=1))
+
+
+def batched_prefix_loss(model: Decoder, samples: Sample) -> Float[Array, ""]:
+    """The mean of `prefix_loss` over samples with a leading axis, by a decoder at once."""
+    targets = jnp.concatenate([jnp.asarray(samples.prompt.y), samples.yq[:, :1]], axis=1)
+    missed = model.batched_prefixes(samples.prompt) - targets
+    return 0.5 * jnp.mean(jnp.sum(missed**2, axis=2))
 
 
 def expected_loss(model: Model, sample: Sample, task: AbstractTask) -> Float[Array, ""]:

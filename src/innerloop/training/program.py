@@ -17,10 +17,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree
 
+from innerloop.models import Decoder
 from innerloop.prompts import Prompt
 from innerloop.tasks import AbstractTask, Sample
 from innerloop.training.config import TrainingConfig
-from innerloop.training.losses import expected_loss, prefix_loss, query_loss
+from innerloop.training.losses import (
+    batched_prefix_loss,
+    expected_loss,
+    prefix_loss,
+    query_loss,
+)
 from innerloop.training.population import population_loss
 
 EVALUATED_AT_ONCE = 2048
@@ -58,9 +64,18 @@ def objective(
             return population_loss(model, task)
         keys = jax.random.split(key, config.batch)
         samples = jax.vmap(lambda one: padded(task.sample(key=one), d))(keys)
-        return jax.vmap(lambda sample: sample_loss(config, model, sample, task))(samples).mean()
+        return batch_loss(config, model, samples, task)
 
     return loss
+
+
+def batch_loss(
+    config: TrainingConfig, model: Any, samples: Sample, task: AbstractTask
+) -> Float[Array, ""]:
+    """The mean of `sample_loss` over samples with a leading axis."""
+    if config.loss == "prefixes" and isinstance(model, Decoder):
+        return batched_prefix_loss(model, samples)
+    return jax.vmap(lambda sample: sample_loss(config, model, sample, task))(samples).mean()
 
 
 def sample_loss(
@@ -108,10 +123,15 @@ def chunk_program(
 
     all_seeds = jax.vmap(one_seed, in_axes=(0, 0, 0, 0, None))
 
+    def alone(*inputs):
+        """One seed without an axis for it: products of matrices stay products of matrices."""
+        weights, state, active, seed = jax.tree.map(lambda leaf: leaf[0], inputs[:-1])
+        found = one_seed(weights, state, active, seed, inputs[-1])
+        return jax.tree.map(lambda leaf: leaf[None], found)
+
     def chunk(state: State, first: Int[Array, ""], seeds: Int[Array, " seeds"]):
-        carry, (losses, taken) = all_seeds(
-            state.weights, state.optimizer, state.active, seeds, first
-        )
+        run = alone if len(seeds) == 1 else all_seeds
+        carry, (losses, taken) = run(state.weights, state.optimizer, state.active, seeds, first)
         return State(*carry), losses, taken
 
     return jax.jit(chunk, donate_argnums=0)

@@ -240,6 +240,30 @@ def test_identity_targets_give_the_coefficients_of_a_model_linear_in_y(rng):
     np.testing.assert_allclose(coefficients @ prompt.y, model(prompt), rtol=1e-9)
 
 
+def test_a_clamp_bounds_covariates_and_leaves_targets_alone(rng):
+    """Two layers of exp written out; without a bound they give what is not a number."""
+    prompt, clamp = _prompt(rng), 1.5
+    model = _model(models.KernelHeads(2, ("exp",), clamp=clamp), rng, scale=1.5)
+    x, y = jnp.concatenate([prompt.x, prompt.xq]), jnp.pad(prompt.y, ((0, M), (0, 0)))
+    for a, b, c, r in zip(model.A[:, 0], model.B[:, 0], model.C[:, 0], model.r[:, 0], strict=True):
+        scores = jnp.exp((x @ c.T) @ (x[:N] @ b.T).T) / N
+        x, y = x + scores @ x[:N] @ a.T, y + r * scores @ y[:N]
+        norms = jnp.linalg.norm(x, axis=1)
+        assert float(norms.max()) > clamp
+        x = x * jnp.minimum(1.0, clamp / norms)[:, None]
+    np.testing.assert_allclose(model(prompt), -y[N:], rtol=1e-9)
+    free = dataclasses.replace(model, clamp=None)
+    assert not np.isfinite(free(prompt)).all()
+    gradient = eqx.filter_grad(lambda m: jnp.sum(m(prompt)))(model)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_a_clamp_that_is_not_reached_changes_nothing(rng):
+    model, prompt = _model(ARCHITECTURES["kernel_heads"], rng), _prompt(rng)
+    wide = dataclasses.replace(model, clamp=1e6)
+    np.testing.assert_allclose(wide(prompt), model(prompt), rtol=1e-12)
+
+
 def test_a_decoder_sees_the_past_only(rng):
     model, prompt = _model(ARCHITECTURES["gpt2"], rng), _prompt(rng)
     read = eqx.filter_jit(type(model).prefixes)
@@ -277,6 +301,8 @@ def test_mistakes_are_named(rng):
         _model(models.GPT2(positions=5), rng)(_prompt(rng))
     with pytest.raises(ValueError, match="a multiple of heads; got 7 and 2"):
         models.GPT2(width=7)
+    with pytest.raises(ValueError, match="a positive norm, or None; got 0.0"):
+        models.KernelHeads(clamp=0.0)
     with pytest.raises(ValueError, match="at most d = 1"):
         models.GPT2()(d=1, p=2, key=jax.random.key(0))
 

@@ -160,6 +160,24 @@ def test_a_mixture_draws_from_all_its_tasks(key):
     assert (np.bincount(np.round(radii).astype(int), minlength=4)[1:] > 70).all()
 
 
+def test_a_gaussian_process_never_gives_a_cpu_a_batch_of_matrices(key):
+    """A program with two batches of them stands still on two cores."""
+    task = tasks.GaussianProcess(n=6, d=2, kernel=(tasks.Covariance("relu"),))
+
+    def both(key):
+        sample = task.sample(key=key)
+        return sample.yq, task.covariance_of(sample.prompt.x)
+
+    def calls(program):
+        text = jax.jit(program).lower(jax.random.split(key, 5)).compile().as_text()
+        return [line for line in text.splitlines() if "lapack" in line and "custom-call(" in line]
+
+    assert calls(jax.vmap(both))
+    assert not any("[5," in line for line in calls(jax.vmap(both)))
+    batched = jax.vmap(lambda key: jnp.linalg.eigh(jax.random.normal(key, (7, 7)))[0])
+    assert any("[5," in line for line in calls(batched))
+
+
 def test_mistakes_are_named():
     with pytest.raises(ValueError, match="must be positive; got 0"):
         tasks.Covariates(scale=0.0)

@@ -86,7 +86,7 @@ class GaussianProcess(AbstractTask):
         """One prompt and its answers."""
         inputs, values, disturbance = jax.random.split(key, 3)
         z = self.covariates.white(self.n + self.m, self.d, key=inputs)
-        sizes, vectors = jnp.linalg.eigh(self._gram(z))
+        sizes, vectors = spectrum(self._gram(z))
         y = vectors @ (jnp.sqrt(jnp.abs(sizes))[:, None] * normal(values, (self.n + self.m, 1)))
         noise = jnp.zeros((self.n, 1), floating())
         if self.noise > 0:
@@ -102,7 +102,7 @@ class GaussianProcess(AbstractTask):
         gram = self._gram(z)
         if all(one.name != "relu" and one.weight >= 0 for one in self.kernel):
             return gram
-        sizes, vectors = jnp.linalg.eigh(gram)
+        sizes, vectors = spectrum(gram)
         return (vectors * jnp.abs(sizes)[None]) @ vectors.T
 
     def bayes(self, prompt: Prompt) -> Float[Array, "m p"]:
@@ -116,3 +116,26 @@ class GaussianProcess(AbstractTask):
         """`K` of white points."""
         gram = sum((one(z, z) for one in self.kernel[1:]), self.kernel[0](z, z))
         return (gram + gram.T) / 2
+
+
+def spectrum(
+    matrix: Float[Array, "points points"],
+) -> tuple[Float[Array, " points"], Float[Array, "points points"]]:
+    """Eigenvalues and eigenvectors of a symmetric matrix, on a CPU one matrix at a time.
+
+    On a CPU a batch of matrices is shared out among XLA's threads by the thread that waits for the
+    results. When as many batches as threads are under way at once, every thread waits and none
+    works: a program with two batches, such as an evaluation whose last batch is a smaller one,
+    stands still for ever on two cores (jaxlib 0.10 to 0.12). A single matrix is not shared out.
+    """
+    return jax.lax.platform_dependent(matrix, cpu=_one_at_a_time, default=_decomposed)
+
+
+def _decomposed(
+    matrix: Float[Array, "points points"],
+) -> tuple[Float[Array, " points"], Float[Array, "points points"]]:
+    sizes, vectors = jnp.linalg.eigh(matrix)
+    return sizes, vectors
+
+
+_one_at_a_time = jax.custom_batching.sequential_vmap(_decomposed)

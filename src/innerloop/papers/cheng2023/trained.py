@@ -1,7 +1,9 @@
 """Trained attention on Gaussian processes: one head and two (Figure 3).
 
 The mean over targets is taken in closed form, so a step needs few contexts; all matrices of all
-layers are trained from small random ones.
+layers are trained from small random ones. Covariates lie on the unit sphere, and a token that grows
+beyond twice that is scaled back: without a bound five layers of exp scores leave the floats within
+the first two hundred steps.
 """
 
 from collections.abc import Mapping
@@ -19,18 +21,19 @@ from innerloop.training import Optimizer, TrainingConfig, train
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Scores = Literal["linear", "relu", "exp"]
+Scores = Literal["linear", "relu", "exp", "softmax"]
 
 D, LAYERS = 5, 3
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3, 4)
+CLAMP = 2.0
 DATA = {
     "linear": (Covariance("linear"),),
     "relu": (Covariance("relu"),),
     "exp": (Covariance("exp"),),
     "sum": (Covariance("exp", last=2), Covariance("linear", first=2)),
 }
-RATES = {"linear": 0.03, "relu": 0.03, "exp": 0.02}
-RATE_OF_TWO_HEADS = 0.01  # with larger ones some seeds diverge
+RATES = {"linear": 0.03, "relu": 0.03, "exp": 0.05, "softmax": 0.06}
+RATE_OF_TWO_HEADS = 0.03
 MATCHED = {"linear": 8, "relu": 14, "exp": 14}
 
 
@@ -41,8 +44,9 @@ class Budget(NamedTuple):
     batch: int
 
 
-BUDGET = {"small": Budget(600, 128), "paper": Budget(40_000, 30_000)}
-LONGER = {"small": Budget(900, 128), "paper": Budget(40_000, 30_000)}
+BUDGET = {"small": Budget(400, 128), "paper": Budget(40_000, 30_000)}
+LONGER = {"small": Budget(1_000, 128), "paper": Budget(40_000, 30_000)}
+EVALUATED = 4_096
 
 
 def trained(
@@ -56,10 +60,11 @@ def trained(
         loss="expected",
         optimizer=Optimizer(rate, schedule="cosine", b2=0.95, clip=0.5),
         evaluate_every=budget.steps // 2,
-        evaluation_prompts=4_000,
+        evaluation_prompts=EVALUATED,
     )
     task = GaussianProcess(n=n, d=D, kernel=DATA[data])
-    run = train(KernelHeads(layers, heads, init_scale=0.05), task, config, seeds=SEEDS)
+    architecture = KernelHeads(layers, heads, init_scale=0.05, clamp=CLAMP)
+    run = train(architecture, task, config, seeds=SEEDS)
     return np.log(2 * run.held_out)
 
 
@@ -69,8 +74,7 @@ def figure_3(scale: Scale) -> Outcome:
     both: tuple[Scores, ...] = ("exp", "linear")
     heads: dict[str, tuple[Scores, ...]] = {"linear": ("linear",), "exp": ("exp",), "both": both}
     found = {
-        f"sum, {name}": trained("sum", 14, kinds, LAYERS, longer if kinds == both else budget)
-        for name, kinds in heads.items()
+        f"sum, {name}": trained("sum", 14, kinds, LAYERS, longer) for name, kinds in heads.items()
     }
     checks = [
         at_least(
@@ -88,16 +92,17 @@ def figure_3(scale: Scale) -> Outcome:
     for data in alone:
         for layers, room in ((1, 0.05), (LAYERS, 0.5)):
             one = trained(data, MATCHED[data], (data,), layers, budget)
-            two = trained(data, MATCHED[data], both, layers, longer)
+            two = trained(data, MATCHED[data], both, layers, budget)
             what = f"{data} data, {layers} layers: both heads over the matched"
             checks.append(at_most(what, float(two.mean() - one.mean()), room))
             found |= {f"{data}, {layers}, matched": one, f"{data}, {layers}, both": two}
-    return Outcome(tuple(checks), found, settings_of(budget), seeds=SEEDS)
+    settings = {**settings_of(budget), "steps on the sum": longer.steps}
+    return Outcome(tuple(checks), found, settings, seeds=SEEDS)
 
 
 def settings_of(budget: Budget) -> dict[str, int | float | str]:
     """What decides a run."""
-    return {"d": D, "layers": LAYERS, "steps": budget.steps, "batch": budget.batch}
+    return {"d": D, "steps": budget.steps, "batch": budget.batch, "clamp": CLAMP}
 
 
 COLOURS = {"linear": QUIET, "relu": TRAIN, "exp": TEST, "both": REGISTER}

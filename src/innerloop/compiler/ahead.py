@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from innerloop.compiler.forms import Atom, Form, content
 from innerloop.compiler.graph import Head
-from innerloop.compiler.neurons import LayerOperation, Neurons
+from innerloop.compiler.neurons import LayerOperation, Neurons, rereading
 from innerloop.compiler.planning import Block, Blocks, longest_chain
 from innerloop.compiler.programs import Programs
 
@@ -130,7 +130,11 @@ def _reading(block: Block, groups: Groups, instead: Mapping[Atom, Form]) -> Bloc
         same = identities.get(_identity(group, read))
         if same is not None:
             read[out] = instead[same]
-    operations = tuple(rewritten(o, read) for o in block.operations if o.out not in read)
+    operations = tuple(
+        rereading(o, lambda form: form.substituted(read))
+        for o in block.operations
+        if o.out not in read
+    )
     writes = {state: form.substituted(read) for state, form in block.writes.items()}
     output = None if block.output is None else block.output.substituted(read)
     return Block(block.name, operations, writes, output)
@@ -152,22 +156,10 @@ def _extended(
     values, operations, writes = dict(state), list(block.operations), dict(block.writes)
     for out, group in groups.items():
         done = _another(out, f"{out.name}, ahead")
-        operations += [rewritten(replace(n, out=done, stored=None), values) for n in group]
+        operations += [
+            rereading(replace(n, out=done, stored=None), lambda form: form.substituted(values))
+            for n in group
+        ]
         values[out] = Form.of(done)
         writes[kept[out]] = Form.of(done)
     return Block(block.name, tuple(operations), writes, block.output)
-
-
-def rewritten(operation: LayerOperation, read: Mapping[Atom, Form]) -> LayerOperation:
-    """The same heads or neurons, reading other forms."""
-    if isinstance(operation, Head):
-        query, key, value = (form.substituted(read) for form in operation.reads)
-        return replace(operation, query=query, key=key, value=value)
-    stored = operation.stored
-    return replace(
-        operation,
-        gate=None if operation.gate is None else operation.gate.substituted(read),
-        value=None if operation.value is None else operation.value.substituted(read),
-        ramps=tuple(replace(ramp, base=ramp.base.substituted(read)) for ramp in operation.ramps),
-        stored=None if stored is None else rewritten(stored, read),
-    )

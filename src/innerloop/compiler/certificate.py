@@ -188,8 +188,9 @@ class Certificate:
         if proved := sum(item.enclosed for item in self.approximations):
             lines.append(
                 f"of these {len(self.approximations)} intervals, {proved} proved by interval "
-                "arithmetic for every prompt in the box of the samples with no more examples than "
-                f"they, {len(self.approximations) - proved} measured on the samples"
+                "arithmetic, with ranges of functions on a fine grid, for every prompt in the box "
+                "of the samples with no more examples than they, "
+                f"{len(self.approximations) - proved} measured on the samples"
             )
         if self.scores is not None:
             lines.append(str(self.scores))

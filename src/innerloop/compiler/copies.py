@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.sparse as sp
 
-from innerloop.compiler.dual import names_of, outer_heads, substituted
+from innerloop.compiler.dual import names_of, outer_heads, rewritten
 from innerloop.compiler.forms import Atom, Form, Matrix, content, eye, matrix, selection
 from innerloop.compiler.graph import Head, Operation, Product, Program
 from innerloop.compiler.programs import Programs
@@ -164,8 +164,9 @@ def _with_copies(programs: Programs, readings: Iterable[_Reading]) -> Programs:
     replaced = {r.head.out: r.by_neurons(copies[r.state]) for r in readings}
     products = {out: product for out, (product, _) in replaced.items()}
     instead = {out: total for out, (_, total) in replaced.items()}
-    step = _rewritten(programs.step, products, instead, heads, writes)
-    read_out = _rewritten(programs.read_out, products, instead, [], {})
+    writes = {copy: form.substituted(instead) for copy, form in writes.items()}
+    step = rewritten(_multiplied(programs.step, products), instead, heads, writes, set())
+    read_out = rewritten(_multiplied(programs.read_out, products), instead, [], {}, set())
     state = replace(programs.state, local=(*programs.state.local, *copies.values()))
     init = replace(programs.init, writes=begins)
     made = replace(programs, init=init, step=step, read_out=read_out, state=state)
@@ -252,19 +253,6 @@ def _spread(head: Head, height: int, programs: Programs) -> tuple[Form, list[Hea
     return total, heads
 
 
-def _rewritten(
-    program: Program,
-    products: Mapping[Atom, Product],
-    instead: Mapping[Atom, Form],
-    heads: list[Head],
-    writes: dict[Atom, Form],
-) -> Program:
-    """A program with some heads replaced by products, and what tokens carry besides."""
-    operations = tuple(
-        substituted(products.get(operation.out, operation), instead)
-        for operation in (*program.operations, *heads)
-    )
-    kept = {state: form.substituted(instead) for state, form in program.writes.items()}
-    more = {copy: form.substituted(instead) for copy, form in writes.items()}
-    output = None if program.output is None else program.output.substituted(instead)
-    return Program(program.block, operations, {**kept, **more}, output).needed()
+def _multiplied(program: Program, products: Mapping[Atom, Product]) -> Program:
+    """A program with products in the place of some heads."""
+    return replace(program, operations=tuple(products.get(o.out, o) for o in program.operations))

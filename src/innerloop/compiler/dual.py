@@ -100,8 +100,8 @@ def dual(programs: Programs) -> Programs:
             heads.append(reading.of_mean(head, names, weights, moved))
             total = total + Form.of(moved)
         writes[atom] = total
-    step = _rewritten(programs.step, instead, heads, writes, chosen)
-    read_out = _rewritten(programs.read_out, instead, [], {}, chosen)
+    step = rewritten(programs.step, instead, heads, writes, chosen)
+    read_out = rewritten(programs.read_out, instead, [], {}, chosen)
     state = replace(
         programs.state,
         shared=tuple(
@@ -145,8 +145,8 @@ def _ahead(programs: Programs, carried: set[Atom]) -> Programs:
     return replace(
         programs,
         init=init,
-        step=_rewritten(step, instead, [], {}, set()),
-        read_out=_rewritten(read_out, instead, [], {}, set()),
+        step=rewritten(step, instead, [], {}, set()),
+        read_out=rewritten(read_out, instead, [], {}, set()),
         state=replace(state, local=(*state.local, *local)),
     )
 
@@ -265,7 +265,7 @@ def _carried(
     return found
 
 
-def _rewritten(
+def rewritten(
     program: Program,
     instead: Mapping[Atom, Form],
     heads: list[Head],

@@ -85,23 +85,24 @@ def squares_for(
     for operation in products:
         out = operation.out
         a, b = (_ROOMIER * size or 1.0 for size in enclosures.get(out, (np.inf, np.inf)))
-        proved = _hinges(a, b, tolerance) <= _MOST_HINGES
+        hinges = _hinges(a, b, tolerance)
+        proved = hinges <= _MOST_HINGES
         if not proved:
             a, b = (_WIDER * size or 1.0 for size in sizes.get(out, (0.0, 0.0)))
-        if _hinges(a, b, tolerance) > _MOST_HINGES:
-            needed = 4 * int(_hinges(a, b, tolerance))
+            hinges = _hinges(a, b, tolerance)
+        if hinges > _MOST_HINGES:
             refusals.append(
                 Refusal(
                     "a product",
                     out.source,
                     f"its factors reach {a:.3g} and {b:.3g} on the sample prompt, so that an error "
-                    f"of {tolerance:.0e} would take {needed} ReLU neurons for each entry.",
+                    f"of {tolerance:.0e} would take {4 * hinges:.0f} ReLU neurons for each entry.",
                     "Compile with `mlp='reglu'`, in which products are exact, or raise "
                     "`tolerance`.",
                 )
             )
             continue
-        hinges = int(_hinges(a, b, tolerance))
+        hinges = int(hinges)
         found[out] = Squares(a, b, hinges)
         stated.append(
             Approximation(

@@ -3,7 +3,8 @@ r"""Neurons of one hidden layer, and where they are not exact.
 Axes: `s` size of a form, `f` neurons.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from innerloop.compiler.forms import Atom, Form, Matrix, dims
 from innerloop.compiler.graph import Head
@@ -64,3 +65,18 @@ class Neurons:
 
 
 LayerOperation = Head | Neurons
+
+
+def rereading(operation: LayerOperation, change: Callable[[Form], Form]) -> LayerOperation:
+    """The same head or neurons, with every form that they read changed."""
+    if isinstance(operation, Head):
+        query, key, value = map(change, operation.reads)
+        return replace(operation, query=query, key=key, value=value)
+    stored = operation.stored
+    return replace(
+        operation,
+        gate=None if operation.gate is None else change(operation.gate),
+        value=None if operation.value is None else change(operation.value),
+        ramps=tuple(replace(ramp, base=change(ramp.base)) for ramp in operation.ramps),
+        stored=None if stored is None else rereading(stored, change),
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from innerloop.compiler.forms import Atom, Form, Matrix, content, eye
 from innerloop.compiler.graph import Flags, Head, needed
-from innerloop.compiler.neurons import LayerOperation, Neurons
+from innerloop.compiler.neurons import LayerOperation, Neurons, rereading
 
 Target = tuple[Atom, Matrix]
 
@@ -122,22 +122,11 @@ def _accumulated(
 def _rewritten(
     operation: LayerOperation, change: Callable[[Form], Form], out: Atom, merged: set[Atom]
 ) -> LayerOperation:
+    changed = replace(rereading(operation, change), out=out)
     if isinstance(operation, Head):
-        return replace(
-            operation,
-            out=out,
-            query=change(operation.query),
-            key=change(operation.key),
-            value=change(operation.value),
-        )
-    return replace(
-        operation,
-        out=out,
-        gate=None if operation.gate is None else change(operation.gate),
-        value=None if operation.value is None else change(operation.value),
-        ramps=tuple(replace(ramp, base=change(ramp.base)) for ramp in operation.ramps),
-        stored=operation.stored if not _reads_any(operation.stored, merged) else None,
-    )
+        return changed
+    kept = None if _reads_any(operation.stored, merged) else operation.stored
+    return replace(changed, stored=kept)
 
 
 def _reads_any(neurons: Neurons | None, atoms: set[Atom]) -> bool:

@@ -3,6 +3,7 @@
 from contextlib import ExitStack
 from unittest import mock
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -192,3 +193,18 @@ def test_a_product_that_waits_for_its_other_factor_reads_the_function():
     made = Expansion(FLAGS, 1e-12, 1e-6, 2.0**-52, fuses=True).expand(operations)
     (product,) = (neurons for neurons in made if neurons.out is p)
     assert {atom for form in product.reads for atom in form.terms} == {f, h}
+
+
+def test_the_same_learner_becomes_the_same_weights(rng):
+    """Copies, and what they are updated by, stand in an order that no address decides."""
+    prompt = il.Prompt(*(rng.normal(size=s) for s in ((7, 3), (7, 2), (5, 3))))
+    shapes = {"in": (5, 3), "one": (5, 5), "back": (5, 5), "out": (2, 5)}
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+
+    def residual(params, x):
+        h = params["in"] @ x
+        return params["out"] @ (h + params["back"] @ jax.nn.relu(params["one"] @ h))
+
+    learner = il.learner(residual, weights, optimizer=optax.sgd(0.05, momentum=0.9))
+    first, *others = (il.compile(learner, steps=2, like=prompt, optimize="depth") for _ in range(6))
+    assert all(eqx.tree_equal(first, other) for other in others)

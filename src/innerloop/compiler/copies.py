@@ -123,23 +123,23 @@ def _reading(operation: Operation, programs: Programs) -> _Reading | None:
     return None
 
 
-def _sources(state: Atom, height: int, programs: Programs) -> set[Atom]:
+def _sources(state: Atom, height: int, programs: Programs) -> list[Atom]:
     """The matrix and those that it is updated by, if tokens can follow all of them; else none."""
-    outer, found, waiting = outer_heads(programs), set(), [state]
+    outer, found, waiting = outer_heads(programs), [], [state]
     while waiting:
         atom = waiting.pop()
         if atom in found:
             continue
-        found.add(atom)
+        found.append(atom)
         begins = programs.init.writes.get(atom)
         small = height * atom.size <= _MOST_ENTRIES and min(height, atom.size) <= _MOST_HEADS
         if begins is None or names_of(begins, programs) is None or not small:
-            return set()
+            return []
         for source in programs.step.writes[atom].terms:
             if source in programs.step.writes and source.tokens == "register":
                 waiting.append(source)
             elif source not in outer and source is not programs.state.flags.name:
-                return set()
+                return []
     return found
 
 

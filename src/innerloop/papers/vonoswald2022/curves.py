@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from innerloop.report.canvas import QUIET, TEST
+from innerloop.report.canvas import QUIET, TEST, TRAIN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,3 +27,9 @@ def draw_least(
     axes.set_xlabel("training steps")
     axes.set_ylabel(ylabel)
     axes.legend(frameon=False)
+
+
+def draw_references(axes: "Axes", losses: np.ndarray, words: str = "") -> None:
+    """The losses of gradient descent, dotted, and of GD++, dashed."""
+    for value, name, style in zip(losses, ("GD", "GD++"), (":", "--"), strict=True):
+        axes.axhline(float(value), color=TRAIN, linestyle=style, label=f"{words}{name}")

@@ -1,6 +1,5 @@
 """Five trained layers of their own, tokens clipped: Figures 3b and 6c."""
 
-import dataclasses
 from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
@@ -15,11 +14,13 @@ from innerloop.constructions import best_schedule, spectra, spectral_loss
 from innerloop.models import InContextTransformer, SelfAttention
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
+from innerloop.papers.vonoswald2022.curves import draw_references
 from innerloop.papers.vonoswald2022.scalar_descent import ScalarDescent, Starts, tuned
-from innerloop.papers.vonoswald2022.two_layers import QUERIES, SEARCHED, TASKS, best, task
+from innerloop.papers.vonoswald2022.two_layers import SEARCHED, TASKS, best, task
+from innerloop.papers.vonoswald2022.watched import Watched, training_settings, watched
 from innerloop.report.canvas import QUIET, TEST, TRAIN
 from innerloop.tasks import von_oswald
-from innerloop.training import Optimizer, Trained, TrainingConfig, train
+from innerloop.training import Optimizer, TrainingConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,12 +53,9 @@ def tuning(scale: Scale) -> TrainingConfig:
 
 
 @cache
-def trained_layers(scale: Scale, until: int | None = None) -> Trained:
-    """Five stacks, from five seeds; `until` stops the same run early."""
-    used = config(scale)
-    chain = used.optimizer.chain(used.steps)
-    used = dataclasses.replace(used, steps=used.steps if until is None else until)
-    return train(LAYERS, task(scale, D), used, seeds=SEEDS, optimizer=chain)
+def trained_layers(scale: Scale) -> Watched:
+    """Five stacks, from five seeds."""
+    return watched(LAYERS, task(scale, D), config(scale), seeds=SEEDS, early=EARLY[scale])
 
 
 @cache
@@ -77,23 +75,15 @@ def free_descent() -> float:
 
 def settings(scale: Scale) -> dict[str, int | float | str]:
     """What the trainings used."""
-    used, numbers = config(scale), tuning(scale)
-    gd_plus_plus = control(scale)
-    return {
-        "steps": used.steps,
-        "batch": used.batch,
-        "queries a prompt": 1 if scale == "paper" else QUERIES,
-        "learning rate": used.optimizer.learning_rate,
-        "schedule": used.optimizer.schedule,
+    numbers, gd_plus_plus = tuning(scale), control(scale)
+    return training_settings(scale, config(scale), TASKS) | {
         "clipped tokens": CLIP,
-        "held-out tasks": TASKS,
         "tasks for cosines": FEW,
         "steps for GD++": numbers.steps,
         "batch for GD++": numbers.batch,
         "starts for GD++": len(SEEDS),
         "η of GD++": _listed(np.exp(gd_plus_plus.log_rates)),
         "γ of GD++": _listed(np.exp(gd_plus_plus.log_curvatures) / D),
-        "precision": "float32",
     }
 
 
@@ -111,7 +101,7 @@ def five_layers(scale: Scale) -> Outcome:
     tasks = im.drawn(von_oswald(), TASKS, seed=61)
     few = jax.tree.map(lambda leaf: leaf[:FEW], tasks)
     plain = im.implied_by(gradient_descent(best(D, curved=False, steps=STEPS)[0]), STEPS, tasks)
-    found, hand = trained_layers(scale), _alone(control(scale))
+    (found, seen), hand = trained_layers(scale), _alone(control(scale))
     curved = im.slopes(hand, few)[0]
     losses = im.errors(im.predicted(found.models, tasks), tasks).mean(1)
     gd = float(im.half_errors(plain, tasks).mean())
@@ -122,7 +112,7 @@ def five_layers(scale: Scale) -> Outcome:
         return [im.cosines(sloping, other) for other in (plain[:FEW], curved)]
 
     early = EARLY[scale]
-    way = [aligned(trained_layers(scale, until=k).models) for k in early]
+    way = [aligned(seen[k]) for k in early]
     way = np.array([*way, aligned(found.models)])
     to_plain, to_curved = way[-1]
     ratios = losses / gdpp
@@ -153,8 +143,7 @@ def draw_five_layers(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None
     """Losses during training, and cosines on the way."""
     left, right = figure.subplots(1, 2)
     left.semilogy(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
-    for value, name, style in zip(arrays["references"], ("GD", "GD++"), (":", "--"), strict=True):
-        left.axhline(value, color=TRAIN, linestyle=style, label=name)
+    draw_references(left, arrays["references"])
     left.set_ylim(arrays["references"].min() / 1.5, 0.6)
     left.set_xlabel("training steps")
     left.set_ylabel("loss, five seeds")
@@ -178,7 +167,7 @@ def shifted(scale: Scale) -> Outcome:
     rate, tasks = best(D, curved=False, steps=STEPS)[0], im.drawn(von_oswald(), TASKS, seed=62)
     descent = ScalarDescent(jnp.log(jnp.array([rate])), jnp.full(1, -jnp.inf), STEPS, CLIP)
     learners = {
-        "layers": trained_layers(scale).models,
+        "layers": trained_layers(scale).trained.models,
         "GD": _alone(descent),
         "GD++": _alone(control(scale)),
     }

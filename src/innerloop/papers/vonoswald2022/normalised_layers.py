@@ -11,9 +11,9 @@ from innerloop.algorithms import gd_plus_plus, gradient_descent
 from innerloop.models import SelfAttention
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
-from innerloop.papers.vonoswald2022.curves import draw_seeds
-from innerloop.papers.vonoswald2022.two_layers import QUERIES, TASKS, best, task
-from innerloop.report.canvas import TRAIN
+from innerloop.papers.vonoswald2022.curves import draw_references, draw_seeds
+from innerloop.papers.vonoswald2022.two_layers import TASKS, best, task
+from innerloop.papers.vonoswald2022.watched import training_settings
 from innerloop.tasks import von_oswald
 from innerloop.training import Optimizer, Trained, TrainingConfig, train
 
@@ -48,7 +48,8 @@ def two_normalised(scale: Scale) -> Outcome:
     layers = im.errors(im.predicted(found.models, tasks), tasks)
     outside = im.errors(im.predicted(found.models, larger), larger).mean(1)
     sloping, place = im.slopes(found.models, few), int(layers.mean(1).argmin())
-    used, references, checks = settings(scale) | im.over_seeds("loss", layers.mean(1)), [], []
+    used, references, checks = training_settings(scale, config(scale), TASKS), [], []
+    used |= im.over_seeds("loss", layers.mean(1))
     learners = {
         "GD": gradient_descent(best(D, curved=False)[0]),
         "GD++": gd_plus_plus(*best(D, curved=True)),
@@ -75,26 +76,11 @@ def two_normalised(scale: Scale) -> Outcome:
     return Outcome(tuple(checks), arrays, used, SEEDS)
 
 
-def settings(scale: Scale) -> dict[str, int | float | str]:
-    """What the training used."""
-    used = config(scale)
-    return {
-        "steps": used.steps,
-        "batch": used.batch,
-        "queries a prompt": 1 if scale == "paper" else QUERIES,
-        "learning rate": used.optimizer.learning_rate,
-        "schedule": used.optimizer.schedule,
-        "held-out tasks": TASKS,
-        "precision": "float32",
-    }
-
-
 def draw_two_normalised(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """A curve a seed, over the losses of GD and GD++."""
     axes = figure.subplots()
     draw_seeds(axes, arrays["step"], arrays["losses"], "LayerNorm between two layers, five seeds")
-    for value, name, style in zip(arrays["references"], ("GD", "GD++"), (":", "--"), strict=True):
-        axes.axhline(value, color=TRAIN, linestyle=style, label=f"two steps of {name}")
+    draw_references(axes, arrays["references"], "two steps of ")
     axes.set_ylim(0.08, 0.45)
     axes.set_xlabel("training steps")
     axes.set_ylabel("loss")

@@ -16,6 +16,7 @@ from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
 from innerloop.papers.vonoswald2022.curves import draw_least, draw_seeds
 from innerloop.papers.vonoswald2022.one_layer import D, best_step
+from innerloop.papers.vonoswald2022.watched import QUERIES, training_settings
 from innerloop.report.canvas import TEST, TRAIN
 from innerloop.tasks import LinearRegression, von_oswald
 from innerloop.training import Optimizer, Trained, TrainingConfig, train
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SEEDS = (0, 1, 2, 3, 4)
-TASKS, FEW, BATCH, QUERIES = 10_000, 1000, 128, 10
+TASKS, FEW, BATCH = 10_000, 1000, 128
 ONE_HEAD = SelfAttention(kernel="softmax")
 TWO_HEADS = SelfAttention(kernel="softmax", heads=2)
 NORMALISED = SelfAttention(layer_norm=True)
@@ -64,16 +65,7 @@ def reference(scale: Scale) -> np.ndarray:
 
 def settings(scale: Scale, layer: SelfAttention) -> dict[str, int | float | str]:
     """What the training used."""
-    used = config(scale, layer)
-    return {
-        "steps": used.steps,
-        "batch": used.batch,
-        "queries a prompt": 1 if scale == "paper" else QUERIES,
-        "learning rate": used.optimizer.learning_rate,
-        "schedule": used.optimizer.schedule,
-        "held-out tasks": TASKS,
-        "precision": "float32",
-    }
+    return training_settings(scale, config(scale, layer), TASKS)
 
 
 def errors(found: Trained, tasks: im.Drawn) -> Float[np.ndarray, "s b"]:

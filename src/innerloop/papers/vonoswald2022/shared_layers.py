@@ -11,10 +11,11 @@ from innerloop.algorithms import gradient_descent
 from innerloop.models import SelfAttention
 from innerloop.papers.claims import Check, Claim, Outcome, Scale, at_most
 from innerloop.papers.vonoswald2022 import implied as im
+from innerloop.papers.vonoswald2022.curves import draw_references, draw_seeds
 from innerloop.papers.vonoswald2022.one_layer import draw_weights
 from innerloop.papers.vonoswald2022.scalar_descent import ScalarDescent, Starts, tuned
-from innerloop.papers.vonoswald2022.two_layers import QUERIES, TASKS, best, task
-from innerloop.report.canvas import TEST, TRAIN
+from innerloop.papers.vonoswald2022.two_layers import TASKS, best, task
+from innerloop.papers.vonoswald2022.watched import training_settings
 from innerloop.tasks import von_oswald
 from innerloop.training import Optimizer, Trained, TrainingConfig, train
 
@@ -63,17 +64,10 @@ def control(scale: Scale) -> ScalarDescent:
 
 def settings(scale: Scale, depth: int) -> dict[str, int | float | str]:
     """What the training used."""
-    used, clip = config(scale, depth), LAYERS[depth].clip
-    return {
-        "steps": used.steps,
-        "batch": used.batch,
-        "queries a prompt": 1 if scale == "paper" else QUERIES,
-        "learning rate": used.optimizer.learning_rate,
-        "schedule": used.optimizer.schedule,
+    clip = LAYERS[depth].clip
+    return training_settings(scale, config(scale, depth), TASKS) | {
         "clipped tokens": "none" if clip is None else clip,
-        "held-out tasks": TASKS,
         "tasks for cosines": FEW,
-        "precision": "float32",
     }
 
 
@@ -151,10 +145,8 @@ def ten_layers(scale: Scale) -> Outcome:
 def draw_ten_layers(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """A curve a seed, over the losses of GD and GD++."""
     axes = figure.subplots()
-    lines = axes.plot(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
-    lines[0].set_label("ten shared layers, five seeds")
-    for value, name, style in zip(arrays["references"], ("GD", "GD++"), (":", "--"), strict=True):
-        axes.axhline(value, color=TRAIN, linestyle=style, label=f"ten steps of {name}")
+    draw_seeds(axes, arrays["step"], arrays["losses"], "ten shared layers, five seeds")
+    draw_references(axes, arrays["references"], "ten steps of ")
     axes.set_ylim(0.0, 0.45)
     axes.set_xlabel("training steps")
     axes.set_ylabel("loss")

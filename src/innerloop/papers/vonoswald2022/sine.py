@@ -23,6 +23,7 @@ from innerloop.models import InContextTransformer, SelfAttention
 from innerloop.papers.claims import Check, Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
 from innerloop.papers.vonoswald2022.curves import draw_seeds
+from innerloop.papers.vonoswald2022.watched import QUERIES
 from innerloop.prompts import Prompt
 from innerloop.report.canvas import INK, QUIET, TEST, TRAIN
 from innerloop.tasks import AbstractTask, CorrelatedSine, Sample, Sine
@@ -32,7 +33,7 @@ from innerloop.training.program import held_out
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SEEDS, QUERIES, TASKS, FEW, STEP_SIZE = (0, 1, 2, 3, 4), 10, 10_000, 2000, 0.1
+SEEDS, TASKS, FEW, STEP_SIZE = (0, 1, 2, 3, 4), 10_000, 2000, 0.1
 BOUND, LOSSES = 0.002, (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 LAYER = SelfAttention(width=40, features=4)
 WAVES: dict[str, AbstractTask] = {"independent": Sine(), "as published": CorrelatedSine()}

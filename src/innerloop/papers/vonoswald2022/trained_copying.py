@@ -25,6 +25,7 @@ from innerloop.papers.vonoswald2022.curves import draw_least, draw_seeds
 from innerloop.papers.vonoswald2022.one_layer import D, best_step
 from innerloop.papers.vonoswald2022.other_layers import errors, stepped
 from innerloop.papers.vonoswald2022.two_layers import best
+from innerloop.papers.vonoswald2022.watched import QUERIES, training_settings
 from innerloop.prompts import Prompt
 from innerloop.report.canvas import FAINT, QUIET, TEST, TRAIN
 from innerloop.tasks import von_oswald
@@ -34,7 +35,7 @@ from innerloop.training.program import held_out, trainable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SEEDS, QUERIES, TASKS, FEW = (0, 1, 2, 3, 4), 10, 10_000, 16
+SEEDS, TASKS, FEW = (0, 1, 2, 3, 4), 10_000, 16
 COPYING = SelfAttention(
     depth=2, kernel=("softmax", "linear"), tokens="alternating", init_scale=0.02
 )
@@ -130,15 +131,8 @@ def turns(scale: Scale) -> Outcome:
         "least": np.array(least),
         "sensitivities": sensitivities,
     }
-    settings = {
-        "steps": used.steps,
-        "batch": used.batch,
-        "queries a prompt": task.m,
-        "learning rate": used.optimizer.learning_rate,
-        "schedule": used.optimizer.schedule,
+    settings = training_settings(scale, used, TASKS) | {
         "steps between evaluations": used.evaluate_every,
-        "held-out tasks": TASKS,
-        "precision": "float32",
         "loss of one gradient step": one,
         "loss of two": two,
         "loss of answering zero": zero,

@@ -89,7 +89,7 @@ def one(scale: Scale) -> Outcome:
 
 def two(scale: Scale) -> Outcome:
     """Two shared layers over two steps of GD++."""
-    models = two_layers.trained_layers(scale).models
+    models = two_layers.trained_layers(scale).trained.models
     found = ratios(models, gd_plus_plus(*two_layers.best(D, curved=True)), two_layers.STEPS)
     inputs, targets, *_ = COLUMNS
     bounds = {inputs: (1.25, 0.8, 1.25), targets: (3.0, 0.9, 1.25)}

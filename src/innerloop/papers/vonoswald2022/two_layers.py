@@ -12,14 +12,16 @@ from innerloop.constructions import best_schedule, spectra
 from innerloop.models import SelfAttention
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most, near
 from innerloop.papers.vonoswald2022 import implied as im
+from innerloop.papers.vonoswald2022.curves import draw_references
+from innerloop.papers.vonoswald2022.watched import QUERIES, Watched, watched
 from innerloop.report.canvas import QUIET, TEST, TRAIN
 from innerloop.tasks import LinearRegression, von_oswald
-from innerloop.training import Optimizer, Trained, TrainingConfig, train
+from innerloop.training import Optimizer, TrainingConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-D, STEPS, QUERIES = 10, 2, 10
+D, STEPS = 10, 2
 SEEDS = (0, 1, 2, 3, 4)
 PRINTED = {10: 0.179, 25: 0.099, 50: 0.056, 100: 0.029}
 BUDGETS = {
@@ -36,7 +38,7 @@ SEARCHED, TASKS = 20_000, 10_000
 def config(scale: Scale, n: int) -> TrainingConfig:
     """The paper's settings; or fewer contexts a step with ten queries each, a rate that decays."""
     if scale == "paper":
-        return TrainingConfig(optimizer=Optimizer(clip=1e-3))
+        return TrainingConfig(optimizer=Optimizer(clip=1e-3), evaluate_every=50)
     batch, steps, rate, warmup = BUDGETS[n]
     optimizer = Optimizer(rate, clip=1e-3, schedule="cosine", warmup=warmup)
     return TrainingConfig(
@@ -50,14 +52,10 @@ def task(scale: Scale, n: int) -> LinearRegression:
 
 
 @cache
-def trained_layers(scale: Scale, n: int = D, until: int | None = None) -> Trained:
-    """Five pairs of layers, from five seeds; `until` stops the same run early."""
-    used = config(scale, n)
-    chain = used.optimizer.chain(used.steps)
-    used = dataclasses.replace(used, steps=used.steps if until is None else until)
-    return train(
-        SelfAttention(depth=STEPS, tied=True), task(scale, n), used, seeds=SEEDS, optimizer=chain
-    )
+def trained_layers(scale: Scale, n: int = D) -> Watched:
+    """Five pairs of layers, from five seeds."""
+    layers = SelfAttention(depth=STEPS, tied=True)
+    return watched(layers, task(scale, n), config(scale, n), seeds=SEEDS, early=EARLY)
 
 
 def settings(scale: Scale, n: int) -> dict[str, int | float | str]:
@@ -88,12 +86,12 @@ def two_layers(scale: Scale) -> Outcome:
     tasks = im.drawn(von_oswald(), TASKS, seed=21)
     plain = im.implied_by(gradient_descent(best(D, curved=False)[0]), STEPS, tasks)
     curved = im.implied_by(gd_plus_plus(*best(D, curved=True)), STEPS, tasks)
-    trained = trained_layers(scale)
+    trained, seen = trained_layers(scale)
     layers = im.implied(trained.models, tasks)
     losses = im.half_errors(layers, tasks).mean(1)
     gd, gdpp = (float(im.half_errors(one, tasks).mean()) for one in (plain, curved))
     to_plain, to_curved = im.cosines(layers, plain), im.cosines(layers, curved)
-    early = [im.implied(trained_layers(scale, until=k).models, tasks) for k in EARLY]
+    early = [im.implied(seen[k], tasks) for k in EARLY]
     way = np.array([[im.cosines(one, other) for other in (plain, curved)] for one in early])
     way = np.concatenate([way, [[to_plain, to_curved]]])
     rate, gamma = best(D, curved=True)
@@ -131,8 +129,7 @@ def draw_two_layers(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     """Losses during training, and cosines on the way."""
     left, right = figure.subplots(1, 2)
     left.plot(arrays["step"], arrays["losses"], color=TEST, linewidth=1)
-    for value, name, style in zip(arrays["references"], ("GD", "GD++"), (":", "--"), strict=True):
-        left.axhline(value, color=TRAIN, linestyle=style, label=name)
+    draw_references(left, arrays["references"])
     left.set_ylim(0.08, 0.45)
     left.set_xlabel("training steps")
     left.set_ylabel("loss, five seeds")
@@ -153,7 +150,7 @@ def gammas(scale: Scale) -> Outcome:
     """The curvature in `beta P W_V` of layers trained at four context lengths."""
     checks, rows, used = [], [], {}
     for n, printed in PRINTED.items():
-        found = im.rescaled(im.read_products(trained_layers(scale, n)), D)
+        found = im.rescaled(im.read_products(trained_layers(scale, n).trained), D)
         diagonal = -np.diagonal(found.pv, axis1=1, axis2=2)[:, :D]
         gamma, optimum = diagonal.mean(1), best(n, curved=True)[1] / n
         off = np.abs(found.pv * (1 - np.eye(D + 1))).max((1, 2)) / np.abs(found.pv).max((1, 2))

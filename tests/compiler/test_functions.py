@@ -192,6 +192,28 @@ def test_a_polynomial_and_a_line_meet_where_they_are_equal():
     assert apart.specials == ()
 
 
+def test_polynomials_whose_powers_cancel_are_lines():
+    square = Function.of_operation("square", np.square, [IDENTITY], "[]")
+    shifted = Function.of_operation("add", np.add, [square, Function.affine(3.0, -2.0)], "[]")
+    line = Function.of_operation("sub", np.subtract, [shifted, square], "[]")
+    assert line.pieces == Piecewise.affine(3.0, -2.0)
+    nothing = Function.of_operation("sub", np.subtract, [square, square], "[]")
+    assert nothing.pieces == Piecewise.affine(0.0, 0.0)
+
+
+def test_a_value_that_cancels_behind_products_compiles(rng):
+    prompt = il.Prompt(*(rng.normal(size=s) for s in ((7, 3), (7, 2), (5, 3))))
+    weights = rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
+
+    def predict(w, x):
+        v = 0.5 * x * x
+        return w[0] @ (v * v - v * v) + w[1] @ x
+
+    learner = il.learner(predict, weights, optimizer=optax.sgd(0.05))
+    model = il.compile(learner, steps=2, like=prompt)
+    np.testing.assert_allclose(model(prompt), il.run(learner, prompt, steps=2)[-1], atol=1e-10)
+
+
 def test_the_larger_of_a_value_and_its_square_compiles(rng):
     prompt = il.Prompt(*(rng.normal(size=s) for s in ((7, 3), (7, 2), (5, 3))))
     weights = rng.normal(size=(2, 3))

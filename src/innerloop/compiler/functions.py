@@ -314,6 +314,10 @@ class Function:
         pieces = piecewise_result(name, evaluate, exact) if len(exact) == len(inputs) else None
         if pieces is not None:
             return Function.exact(pieces, _name_of(name, inputs, pieces))
+        polynomial = polynomial_result(name, [f.coefficients for f in inputs], settings)
+        if polynomial is not None and len(polynomial) <= 2:
+            constant, slope = (*polynomial, 0.0)[:2]
+            return Function.affine(slope, constant)
         specials = {t for f in inputs for t in f.specials}
         if name in _ORDERED:
             specials |= _meetings(inputs, sorted(specials))
@@ -323,7 +327,7 @@ class Function:
             tuple(sorted(specials)),
             _name_of(name, inputs, None),
             (name, settings, *(f.key for f in inputs)),
-            polynomial_result(name, [f.coefficients for f in inputs], settings),
+            polynomial,
         )
 
 

@@ -13,6 +13,7 @@ from serving import serve
 from innerloop.models import GPT2, SelfAttention
 from innerloop.tasks import LinearRegression, von_oswald
 from innerloop.training import Optimizer, TrainingConfig
+from innerloop.training.codegen import compiler_options
 from innerloop.training.presets import PRESETS
 from innerloop.training.program import State, chunk_program, objective, trainable
 
@@ -40,12 +41,14 @@ def main() -> None:
     weights, static = eqx.partition(model, trainable)
     weights = jax.tree.map(lambda leaf: leaf[None], weights)
     chain = config.optimizer.chain(told.get("total", config.steps))
-    run = {"state": State(weights, jax.vmap(chain.init)(weights), jnp.ones(1, bool)), "step": 0}
+    options = compiler_options(weights)
+    started = jax.jit(jax.vmap(chain.init), compiler_options=options)(weights)
+    run = {"state": State(weights, started, jnp.ones(1, bool)), "step": 0}
     programs = {}
     loss = objective(static, task, config, task.d)
 
     def take(steps: int) -> None:
-        program = programs.setdefault(steps, chunk_program(loss, chain, steps))
+        program = programs.setdefault(steps, chunk_program(loss, chain, steps, options))
         run["state"], _, taken = program(run["state"], jnp.asarray(run["step"]), seeds)
         assert np.asarray(taken).all()
         run["step"] += steps

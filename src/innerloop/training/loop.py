@@ -17,6 +17,7 @@ from jaxtyping import Array, Float
 from innerloop.tasks import AbstractTask
 from innerloop.training import history as log
 from innerloop.training.checkpoints import Checkpoints
+from innerloop.training.codegen import compiler_options
 from innerloop.training.config import TrainingConfig
 from innerloop.training.history import History, Record
 from innerloop.training.identity import claim
@@ -115,8 +116,10 @@ def train(
         )
     chain = config.optimizer.chain(config.steps) if optimizer is None else optimizer
     weights, static = _start(architecture, init, task, seeds)
-    state = State(weights, jax.vmap(chain.init)(weights), jnp.ones(len(seeds), bool))
-    run = _Run(static, task, config, chain, tuple(seeds), report, observe)
+    options = compiler_options(weights)
+    started = jax.jit(jax.vmap(chain.init), compiler_options=options)(weights)
+    state = State(weights, started, jnp.ones(len(seeds), bool))
+    run = _Run(static, task, config, chain, tuple(seeds), options, report, observe)
     if directory is None:
         state, records = run.in_memory(state)
     else:
@@ -161,6 +164,7 @@ class _Run:
     config: TrainingConfig
     chain: optax.GradientTransformation
     seeds: tuple[int, ...]
+    options: dict[str, bool]
     report: Callable[[Record], None] | None
     observe: Callable[[int, Any], None] | None
 
@@ -198,7 +202,7 @@ class _Run:
         config, began = self.config, time.process_time()
         seeds = self._placed(jnp.asarray(self.seeds))
         state = jax.tree.map(self._placed, state)
-        evaluate = evaluation_program(self.static, self.task, config)
+        evaluate = evaluation_program(self.static, self.task, config, self.options)
         rate = config.optimizer.rate(config.steps)
         stage, length, program = None, 0, None
 
@@ -231,7 +235,7 @@ class _Run:
             if program is None or wanted != (stage, length):
                 stage, length = wanted
                 loss = objective(self.static, stage, config, self.task.d)
-                program = chunk_program(loss, self.chain, length)
+                program = chunk_program(loss, self.chain, length, self.options)
             state, losses, taken = program(state, jnp.asarray(step), seeds)
             state = noted(step + length, Chunk(np.asarray(losses), np.asarray(taken)))
             yield state

@@ -104,8 +104,16 @@ def chunk_program(
     loss: Callable[[PyTree, PRNGKeyArray], Float[Array, ""]],
     optimizer: optax.GradientTransformation,
     length: int,
+    options: dict[str, bool],
 ) -> Callable[[State, Int[Array, ""], Int[Array, " seeds"]], tuple[State, Array, Array]]:
-    """A chunk of `length` steps: the state after it, the losses, and which steps were taken."""
+    """A chunk of `length` steps: the state after it, the losses, and which steps were taken.
+
+    Args:
+        loss: The loss of a step, of weights and a key.
+        optimizer: What makes a step of a gradient.
+        length: How many steps.
+        options: For XLA.
+    """
 
     def one_seed(weights, state, active, seed, first):
         key = jax.random.fold_in(jax.random.key(seed), 1)
@@ -134,13 +142,13 @@ def chunk_program(
         carry, (losses, taken) = run(state.weights, state.optimizer, state.active, seeds, first)
         return State(*carry), losses, taken
 
-    return jax.jit(chunk, donate_argnums=0)
+    return jax.jit(chunk, donate_argnums=0, compiler_options=options)
 
 
 def evaluation_program(
-    static: PyTree, task: AbstractTask, config: TrainingConfig
+    static: PyTree, task: AbstractTask, config: TrainingConfig, options: dict[str, bool]
 ) -> Callable[[PyTree], Float[Array, " seeds"]]:
-    """The held-out loss of every seed; all see the same prompts."""
+    """The held-out loss of every seed; all see the same prompts. XLA gets the options."""
 
     def evaluate(weights: PyTree, samples: Sample | None) -> Float[Array, ""]:
         model = eqx.combine(weights, static)
@@ -151,7 +159,7 @@ def evaluation_program(
             lambda sample: sample_loss(config, model, sample, task), samples, batch_size=at_once
         ).mean()
 
-    program = jax.jit(jax.vmap(evaluate, in_axes=(0, None)))
+    program = jax.jit(jax.vmap(evaluate, in_axes=(0, None)), compiler_options=options)
     samples = None if config.loss == "population" else held_out(task, config)
     return lambda weights: program(weights, samples)
 

@@ -27,6 +27,8 @@ ARCHITECTURES = {
     "relu": models.SelfAttention(kernel="relu"),
     "exp": models.SelfAttention(kernel="exp", clip=10.0),
     "neurons": models.SelfAttention(depth=2, mlp=2, layer_norm=True),
+    "blocks": models.SelfAttention(depth=2, heads=2, mlp=2, clip=1.0),
+    "damped_blocks": models.SelfAttention(depth=2, mlp=2, damping=0.5),
     "embedded": models.SelfAttention(width=11),
     "features": models.SelfAttention(width=6, features=3),
     "alternating": models.SelfAttention(
@@ -37,7 +39,17 @@ ARCHITECTURES = {
     "gpt2": models.GPT2(depth=2, heads=2, width=8, positions=31),
 }
 HEAD = ("W_Q", "W_K", "W_V", "W_O")
-VARIANTS = ("two_heads", "tied", "clipped", "relu", "exp", "embedded", "features")
+VARIANTS = (
+    "two_heads",
+    "tied",
+    "clipped",
+    "relu",
+    "exp",
+    "embedded",
+    "features",
+    "blocks",
+    "damped_blocks",
+)
 everyone = pytest.mark.parametrize(
     "name",
     [pytest.param(k, marks=[pytest.mark.slow] * (k in VARIANTS)) for k in ARCHITECTURES],
@@ -80,7 +92,9 @@ def test_queries_do_not_see_each_other_and_every_weight_has_a_gradient(name, rng
 
 
 @pytest.mark.parametrize("n", [3, 7, 13])
-@pytest.mark.parametrize("name", ["linear", "two_heads", "tied", "clipped"])
+@pytest.mark.parametrize(
+    "name", ["linear", "two_heads", "tied", "clipped", "blocks", "damped_blocks"]
+)
 def test_linear_layers_the_short_way_are_linear_layers(name, n, rng):
     model, prompt = _model(ARCHITECTURES[name], rng), _prompt(rng, n)
     slowly = dataclasses.replace(model, fast=False)

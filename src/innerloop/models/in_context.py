@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from innerloop.models.attention import Attention
-from innerloop.models.linear_layers import is_linear, linear_predictions
+from innerloop.models.linear_layers import attends_linearly, linear_predictions
 from innerloop.models.transformer import Block, Transformer, block_at
 from innerloop.prompts import Prompt
 from innerloop.tokens import CONTEXT_ROLE, QUERY_ROLE, data_tokens
@@ -42,7 +42,7 @@ class InContextTransformer(eqx.Module):
         positions: How many coordinates of an alternating token are sinusoids of its position.
         damping: The factor of what each block adds to the stream.
         clip: The largest absolute value in the stream after a block; None for no bound.
-        fast: Whether stacks of linear attention alone take the path of `linear_predictions`.
+        fast: Whether stacks of linear attention take the path of `linear_predictions`.
     """
 
     stages: tuple[Transformer, ...]
@@ -71,7 +71,7 @@ class InContextTransformer(eqx.Module):
                 f"this model is for d = {self.d} covariates and p = {self.p} targets; the prompt "
                 f"has d = {prompt.d} and p = {prompt.p}. Train one for these sizes."
             )
-        if self.fast and is_linear(self):
+        if self.fast and attends_linearly(self):
             return linear_predictions(self, prompt)
         return -self.streams(prompt)[-1][-prompt.m :, self.read_slots]
 

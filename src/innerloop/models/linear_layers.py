@@ -1,11 +1,12 @@
-r"""Stacks of linear attention without neurons, in fewer operations than token by token.
+r"""Stacks of linear attention, in fewer operations than head by head.
 
     G = C^T C,     T = lambda sum_h A_h G B_h,      C <- C + C T,   Q <- Q + Q T
 
 `C` holds the context tokens, `Q` the queries, `A = W_Q^T W_K` and `B = (W_O W_V)^T` the products of
 a head, which are all that it does. In the last layer only queries are needed, and of them only the
 target's slot, negated: `sum_h (Q A_h C^T) (C B_h)`, which never forms a matrix of tokens by width.
-A bound on the stream clips `C` and `Q` after every layer.
+Neurons, where there are any, act on `C` and `Q` after attention, in the last layer on all of `Q`; a
+bound on the stream clips both after every layer.
 Axes: `n` context, `m` queries, `r` residual width, `p` targets, `h` heads.
 """
 
@@ -22,15 +23,24 @@ if TYPE_CHECKING:
     from innerloop.models.in_context import InContextTransformer
 
 
-def is_linear(model: "InContextTransformer") -> bool:
-    """Whether a model is linear attention on joined tokens, and nothing else."""
+def attends_linearly(model: "InContextTransformer") -> bool:
+    """Whether a model is linear attention on joined tokens, with neurons or without.
+
+    Damping is taken into the products of heads, which it cannot be where neurons follow.
+    """
     return model.tokens == "joined" and all(
-        stage.blocks.mlp is None
-        and stage.blocks.norms is None
+        stage.blocks.norms is None
         and len(stage.blocks.attention) == 1
         and stage.blocks.attention[0].kernel.name == "linear"
+        and (stage.blocks.mlp is None or model.damping == 1.0)
         for stage in model.stages
     )
+
+
+def is_linear(model: "InContextTransformer") -> bool:
+    """Whether a model is linear attention on joined tokens, and nothing else."""
+    without = all(stage.blocks.mlp is None for stage in model.stages)
+    return without and attends_linearly(model)
 
 
 def products(
@@ -51,10 +61,18 @@ def linear_predictions(model: "InContextTransformer", prompt: Prompt) -> Float[A
     context, queries = tokens[: prompt.n], tokens[prompt.n :]
     blocks = [block_at(stage.blocks, layer) for stage in model.stages for layer in stage.order]
     heads = [_scaled_products(model, block, prompt.n) for block in blocks]
-    for queries_keys, values_outputs in heads[:-1]:
+    for block, (queries_keys, values_outputs) in zip(blocks[:-1], heads[:-1], strict=True):
         step = _step(context, queries_keys, values_outputs)
-        context, queries = (model.clipped(t + step(t)) for t in (context, queries))
+        if block.mlp is None:
+            context, queries = (model.clipped(t + step(t)) for t in (context, queries))
+        else:
+            tokens = jnp.concatenate([context, queries])
+            tokens = model.clipped(block.after_neurons(tokens + step(tokens)))
+            context, queries = tokens[: prompt.n], tokens[prompt.n :]
     queries_keys, values_outputs = heads[-1]
+    if blocks[-1].mlp is not None:
+        queries = queries + _step(context, queries_keys, values_outputs)(queries)
+        return -model.clipped(blocks[-1].after_neurons(queries)[:, model.read_slots])
     read = values_outputs[:, :, model.read_slots]
     scores = jnp.einsum("mr,hrs,ns->hmn", queries, queries_keys, context)
     values = jnp.einsum("nr,hrp->hnp", context, read)

@@ -21,6 +21,7 @@ from innerloop.papers.vonoswald2022.step_sizes import STEP_SIZES
 from innerloop.papers.vonoswald2022.trained import TRAINED
 from innerloop.papers.vonoswald2022.trained_copying import TRAINED_COPYING
 from innerloop.papers.vonoswald2022.trained_shifts import TRAINED_SHIFTS
+from innerloop.papers.vonoswald2022.twelve_blocks import TWELVE_BLOCKS
 from innerloop.papers.vonoswald2022.two_layers import TWO_LAYERS
 
 VON_OSWALD_2022 = Paper(
@@ -54,6 +55,7 @@ VON_OSWALD_2022 = Paper(
         *TRAINED_SHIFTS,
         *FIVE_LAYERS,
         *SHARED_LAYERS,
+        *TWELVE_BLOCKS,
         *OTHER_LAYERS,
         *NORMALISED_LAYERS,
         *SINE,

@@ -4,11 +4,6 @@ from innerloop.papers.claims import untrained
 
 TRAINED = (
     untrained(
-        "twelve-blocks",
-        "Twelve blocks with MLPs and four heads resemble twelve steps of GD++.",
-        "Fig. 8",
-    ),
-    untrained(
         "grokking",
         "On 8192 training tasks a block with an MLP overfits for long, and then its loss on fresh "
         "tasks falls to that of the gradient step.",

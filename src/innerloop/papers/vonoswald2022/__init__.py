@@ -6,6 +6,7 @@ from innerloop.papers.vonoswald2022.features import FEATURES
 from innerloop.papers.vonoswald2022.finite_tasks import FINITE_TASKS
 from innerloop.papers.vonoswald2022.five_layers import FIVE_LAYERS
 from innerloop.papers.vonoswald2022.gd_plus_plus import GD_PLUS_PLUS
+from innerloop.papers.vonoswald2022.grokking import GROKKING
 from innerloop.papers.vonoswald2022.interpolation import INTERPOLATION
 from innerloop.papers.vonoswald2022.layers import LAYERS
 from innerloop.papers.vonoswald2022.normalised_layers import NORMALISED_LAYERS
@@ -18,7 +19,6 @@ from innerloop.papers.vonoswald2022.sine import SINE
 from innerloop.papers.vonoswald2022.softmax_pair import SOFTMAX_PAIR
 from innerloop.papers.vonoswald2022.spectrum import SPECTRUM
 from innerloop.papers.vonoswald2022.step_sizes import STEP_SIZES
-from innerloop.papers.vonoswald2022.trained import TRAINED
 from innerloop.papers.vonoswald2022.trained_copying import TRAINED_COPYING
 from innerloop.papers.vonoswald2022.trained_shifts import TRAINED_SHIFTS
 from innerloop.papers.vonoswald2022.twelve_blocks import TWELVE_BLOCKS
@@ -62,6 +62,6 @@ VON_OSWALD_2022 = Paper(
         *TRAINED_COPYING,
         *PHASES,
         *FINITE_TASKS,
-        *TRAINED,
+        *GROKKING,
     ),
 )

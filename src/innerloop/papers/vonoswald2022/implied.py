@@ -87,9 +87,7 @@ def slopes(models: Predictor, tasks: Drawn) -> Float[np.ndarray, "s b d"]:
     """The derivatives of the predictions by the query, there: of linear models implied weights."""
 
     def slope(model: Predictor, prompt: Prompt) -> Float[jax.Array, " d"]:
-        return jax.jacfwd(lambda query: model(Prompt(prompt.x, prompt.y, query))[0, 0])(prompt.xq)[
-            0
-        ]
+        return jax.grad(lambda query: model(Prompt(prompt.x, prompt.y, query))[0, 0])(prompt.xq)[0]
 
     return _by_seed(models, slope, tasks.prompts)
 

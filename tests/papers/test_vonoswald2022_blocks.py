@@ -1,0 +1,65 @@
+"""What von Oswald et al.'s blocks with neurons are measured with, where the answer is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from innerloop.papers.vonoswald2022 import grokking, twelve_blocks
+from innerloop.papers.vonoswald2022 import implied as im
+from innerloop.papers.vonoswald2022.scalar_descent import ScalarDescent
+from innerloop.tasks import Sample, von_oswald
+
+
+def test_every_stack_is_aligned_with_its_own_slopes():
+    tasks = im.drawn(von_oswald(), 20, seed=0)
+    pairs = [
+        ScalarDescent(jnp.log(jnp.array(rates)), jnp.full((2, 1), -1.0), 2, None)
+        for rates in ([[1.0], [4.0]], [[9.0], [2.0]])
+    ]
+    weights = [im.slopes(pair, tasks) for pair in pairs]
+    directions = {"first": weights[0][1], "second": weights[1][0]}
+    found = twelve_blocks.aligned(pairs, directions, tasks)
+    assert found.shape == (2, 2, 2)
+    np.testing.assert_allclose([found[0, 0, 1], found[1, 1, 0]], 1.0, rtol=1e-10)
+    for stack, direction in ((0, "second"), (1, "first")):
+        expected = im.cosines(weights[stack], directions[direction])
+        np.testing.assert_allclose(found[stack, 1 - stack], expected, rtol=1e-10)
+        assert expected.max() < 1 - 1e-4
+
+
+def test_a_block_fits_a_few_fixed_tasks_and_no_others(monkeypatch):
+    monkeypatch.setattr(grokking, "SIZE", 4)
+    pools = grokking.stacked([grokking.fixed_tasks(seed) for seed in (0, 1)])
+    tasks = im.drawn(von_oswald(), 200, seed=3)
+    fresh = Sample(tasks.prompts, jnp.asarray(tasks.answers)[:, None, None])
+    setting = grokking.Setting(batch=4, rate=1e-2, steps=400)
+    found = grokking.curves(setting, pools, fresh, (0, 1))
+    models = [grokking.started(setting, seed) for seed in (0, 1)]
+    first = [
+        im.errors(im.predicted(jax.tree.map(lambda leaf: leaf[None], model), tasks), tasks).mean()
+        for model in models
+    ]
+    np.testing.assert_allclose(found.fresh[:, 0], first, rtol=1e-6)
+    assert found.steps[-1] == setting.steps
+    rise, training = grokking.overfitting(found)
+    assert (found.training[:, -1] < 1e-3).all()
+    assert (rise > 1).all()
+    assert (training < 1).all()
+
+
+def test_sharper_neurons_and_fainter_attention_are_the_first_weights_multiplied():
+    plain = grokking.started(grokking.Setting(64, 1e-3, 1), 5).stages[0].blocks
+    other = grokking.Setting(64, 1e-3, 1, attention=0.5, sharpness=3.0)
+    changed = grokking.started(other, 5).stages[0].blocks
+    for weight in ("W_Q", "W_K", "W_V", "W_O"):
+        first, second = (getattr(block.attention[0], weight) for block in (plain, changed))
+        np.testing.assert_allclose(second, 0.5 * first)
+    np.testing.assert_allclose(changed.mlp.W_in, 3.0 * plain.mlp.W_in)
+    np.testing.assert_array_equal(changed.mlp.W_out, plain.mlp.W_out)
+
+
+def test_overfitting_is_read_where_the_loss_on_fresh_tasks_is_largest():
+    training = np.array([[2.0, 1.5, 1.0], [2.0, 1.0, 0.5]])
+    fresh = np.array([[2.0, 3.0, 1.0], [2.0, 1.0, 0.5]])
+    found = grokking.overfitting(grokking.Curves(np.arange(3), training, fresh))
+    np.testing.assert_allclose(found, [[1.5, 1.0], [0.75, 1.0]])

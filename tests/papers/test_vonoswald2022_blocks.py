@@ -41,7 +41,7 @@ def test_a_block_fits_a_few_fixed_tasks_and_no_others(monkeypatch):
     ]
     np.testing.assert_allclose(found.fresh[:, 0], first, rtol=1e-6)
     assert found.steps[-1] == setting.steps
-    rise, training = grokking.overfitting(found)
+    rise, training = grokking.overfitting(found, 0.2)
     assert (found.training[:, -1] < 1e-3).all()
     assert (rise > 1).all()
     assert (training < 1).all()
@@ -58,8 +58,8 @@ def test_sharper_neurons_and_fainter_attention_are_the_first_weights_multiplied(
     np.testing.assert_array_equal(changed.mlp.W_out, plain.mlp.W_out)
 
 
-def test_overfitting_is_read_where_the_loss_on_fresh_tasks_is_largest():
-    training = np.array([[2.0, 1.5, 1.0], [2.0, 1.0, 0.5]])
-    fresh = np.array([[2.0, 3.0, 1.0], [2.0, 1.0, 0.5]])
-    found = grokking.overfitting(grokking.Curves(np.arange(3), training, fresh))
-    np.testing.assert_allclose(found, [[1.5, 1.0], [0.75, 1.0]])
+def test_overfitting_is_a_rise_on_the_plateau_after_its_lowest_loss():
+    training = np.array([[4.0, 3.0, 2.0, 1.0, 1.0], [4.0, 3.0, 2.0, 1.0, 1.0]])
+    fresh = np.array([[4.0, 3.0, 4.5, 1.0, 1.4], [4.0, 3.0, 2.0, 1.0, 1.0]])
+    found = grokking.overfitting(grokking.Curves(np.arange(5), training, fresh), 1.0)
+    np.testing.assert_allclose(found, [[1.5, 1.0], [2 / 3, 1.0]])

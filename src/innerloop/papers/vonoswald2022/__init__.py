@@ -39,7 +39,9 @@ VON_OSWALD_2022 = Paper(
     "are those of least loss, which the spectrum of the context gives without training. Trained "
     "with exact gradients a layer is the gradient step to rounding; two shared layers pass through "
     "gradient descent and reach GD++, and five of their own a GD++ whose numbers grow several-fold "
-    "from layer to layer. LayerNorm between two layers does not keep them above gradient descent.",
+    "from layer to layer. LayerNorm between two layers does not keep them above gradient descent. "
+    "Twelve blocks with MLPs come near a GD++ that all but solves the task, and near the teacher "
+    "as much. Grokking was found only in a block that was made to overfit.",
     claims=(
         *LAYERS,
         *FEATURES,

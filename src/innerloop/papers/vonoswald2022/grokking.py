@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE, FRESH, SEEDS = 8192, 4096, (0, 1, 2, 3, 4)
-EVALUATIONS = 25
+EVALUATIONS, PLATEAU = 25, 1.5
 
 
 class Setting(NamedTuple):
@@ -54,7 +54,7 @@ class Setting(NamedTuple):
 
 TUNED = (
     Setting(64, 3e-4, 4000),
-    Setting(64, 1e-3, 2000),
+    Setting(64, 1e-3, 8000),
     Setting(64, 1e-2, 2000),
     Setting(512, 1e-3, 1500),
     Setting(512, 1e-2, 1000),
@@ -63,7 +63,7 @@ TUNED = (
 FULL = tuple(
     Setting(batch, rate, 20_000) for batch in (64, 512, 2048, SIZE) for rate in (1e-4, 1e-3, 1e-2)
 )
-OVERFITTING = Setting(512, 1e-3, 8000, neurons=64, attention=0.003, sharpness=220.0)
+OVERFITTING = Setting(512, 1e-3, 6000, neurons=64, attention=0.003, sharpness=220.0)
 """Many steep neurons, and attention that begins so small that it waits."""
 
 
@@ -139,15 +139,21 @@ def curves(setting: Setting, pools: Sample, fresh: Sample, seeds: tuple[int, ...
     return Curves(steps, *(np.asarray(losses, np.float64) for losses in (training, test)))
 
 
-def overfitting(found: Curves) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
-    """By seed, the most that the loss on fresh tasks rises, over its start, and training there.
+def overfitting(
+    found: Curves, least: float
+) -> tuple[Float[np.ndarray, " s"], Float[np.ndarray, " s"]]:
+    """By seed, the most that the loss on fresh tasks rises on the plateau, and what training does.
 
-    Both are ratios to losses before the first step.
+    Both are ratios to losses where the rise begins; a plateau is `PLATEAU` times the `least` loss.
     """
-    ratios = [losses / losses[:, :1] for losses in (found.fresh, found.training)]
-    top = ratios[0].argmax(1)[:, None]
-    fresh, training = (np.take_along_axis(ratio, top, axis=1)[:, 0] for ratio in ratios)
-    return fresh, training
+    rises = []
+    for training, fresh in zip(found.training, found.fresh, strict=True):
+        above = np.where(fresh > PLATEAU * least, fresh / np.minimum.accumulate(fresh), 0.0)
+        top = int(above.argmax())
+        begin = int(fresh[: top + 1].argmin())
+        rises.append((above[top], training[top] / training[begin]))
+    rise, training = np.array(rises).T
+    return rise, training
 
 
 def grokking(scale: Scale) -> Outcome:
@@ -161,15 +167,19 @@ def grokking(scale: Scale) -> Outcome:
     rows = []
     for setting in FULL if scale == "paper" else TUNED:
         found = curves(setting, stacked(pools), fresh, SEEDS)
-        rise, training = overfitting(found)
+        rise, training = overfitting(found, least)
         end = found.fresh[:, -1] / least
         rows += zip(rise, training, end, [found] * len(SEEDS), range(len(SEEDS)), strict=True)
-        used |= im.over_seeds(f"largest loss on fresh tasks over the first, {setting}", rise)
+        used |= im.over_seeds(f"largest rise on the plateau, {setting}", rise)
         used |= im.over_seeds(f"loss in the end over the step's, {setting}", end)
     rise, training, end, most, seed = max(rows, key=lambda row: row[0])
     checks = (
-        at_least("largest loss on fresh tasks over the first, of all runs", rise, 1.1),
-        at_most("training loss at that step over the first", training, 1.0),
+        at_least(
+            "largest rise of the loss on fresh tasks on the plateau, of all runs, a ratio",
+            rise,
+            1.1,
+        ),
+        at_most("training loss meanwhile, a ratio", training, 1.0),
         at_most("loss on fresh tasks over the step's in the end, that run", end, 1.1, said="1"),
     )
     other = curves(OVERFITTING, stacked(pools[:1]), fresh, SEEDS[:1])
@@ -179,8 +189,8 @@ def grokking(scale: Scale) -> Outcome:
     )
     used |= dict(
         zip(
-            ("its largest loss on fresh tasks over the first", "its training loss there"),
-            (float(ratio[0]) for ratio in overfitting(other)),
+            ("its largest rise on the plateau", "its training loss meanwhile"),
+            (float(ratio[0]) for ratio in overfitting(other, least)),
             strict=True,
         )
     )
@@ -218,10 +228,17 @@ GROKKING = (
         statement="On 8192 training tasks a block with an MLP overfits for long, and then its loss "
         "on fresh tasks falls to that of the gradient step.",
         place="Fig. 15, right; its rate and batch are not printed",
-        tolerance="the paper prints no number; while the training loss falls, that on fresh tasks "
-        "rises by a tenth, for any of the rates, batches and seeds, and ends within a tenth of the "
-        "gradient step's",
-        shortfall="TODO",
+        tolerance="the paper prints no number; for some of the rates, batches and seeds the loss "
+        "on fresh tasks rises on the plateau by a tenth while that on the training tasks falls, "
+        "and ends within a tenth of the gradient step's",
+        shortfall="With no rate and batch does the loss on fresh tasks rise by more than a per "
+        "cent: attention leaves the plateau before 44 neurons have fitted much of what is noise to "
+        "them. Also tried, from one or two seeds each, without more: rates from 0.00003 to 0.1, "
+        "batches from 16 to all, a gradient bound of 0.001, first weights of a standard deviation "
+        "of 0.002 as printed, up to 256 times as many neurons as coordinates. It takes another "
+        "block: with many steep neurons, and attention that starts 300 times smaller and so waits, "
+        "the loss on fresh tasks rises by over a tenth while that on the 8192 falls by a fifth, "
+        "and then both fall at once. But such a block stays overfitted, above the step's loss.",
         measure=grokking,
         draw=draw_grokking,
         caption="The run whose loss on fresh tasks rises most, of all rates, batches and seeds; "

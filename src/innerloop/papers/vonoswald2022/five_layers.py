@@ -216,7 +216,7 @@ FIVE_LAYERS = (
         "of that of GD, near that of GD++, and cosines tell the two apart. On the way the cosine "
         "with GD has a peak, of 0.97 for the worst seed where 0.98 is asked for, at three early "
         "steps. Looked at every 50 steps, with half the rate or a rise of the rate over 1,500 "
-        "steps, peaks are 0.979 to 0.983, four of five seeds above 0.98 at best: the rate is not "
+        "steps, peaks are 0.979 to 0.983, three of five seeds above 0.98 at best: the rate is not "
         "the reason. These runs see 64 contexts a step, the paper's 2,048.",
         measure=five_layers,
         draw=draw_five_layers,

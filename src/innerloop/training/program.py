@@ -160,11 +160,14 @@ def evaluation_program(
         ).mean()
 
     program = jax.jit(jax.vmap(evaluate, in_axes=(0, None)), compiler_options=options)
-    samples = None if config.loss == "population" else held_out(task, config)
+    samples = None if config.loss == "population" else held_out(task, config, options)
     return lambda weights: program(weights, samples)
 
 
-def held_out(task: AbstractTask, config: TrainingConfig) -> Sample:
-    """The prompts of evaluation, stacked."""
+def held_out(
+    task: AbstractTask, config: TrainingConfig, options: dict[str, bool] | None = None
+) -> Sample:
+    """The prompts of evaluation, stacked. XLA gets the options."""
     keys = jax.random.split(jax.random.key(config.evaluation_seed), config.evaluation_prompts)
-    return jax.jit(jax.vmap(lambda key: task.sample(key=key)))(keys)
+    sample = jax.jit(jax.vmap(lambda key: task.sample(key=key)), compiler_options=options)
+    return sample(keys)

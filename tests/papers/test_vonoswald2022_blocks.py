@@ -54,6 +54,8 @@ def test_sharper_neurons_and_fainter_attention_are_the_first_weights_multiplied(
     for weight in ("W_Q", "W_K", "W_V", "W_O"):
         first, second = (getattr(block.attention[0], weight) for block in (plain, changed))
         np.testing.assert_allclose(second, 0.5 * first)
+    assert plain.mlp is not None
+    assert changed.mlp is not None
     np.testing.assert_allclose(changed.mlp.W_in, 3.0 * plain.mlp.W_in)
     np.testing.assert_array_equal(changed.mlp.W_out, plain.mlp.W_out)
 

@@ -232,8 +232,8 @@ GROKKING = (
         "on fresh tasks rises on the plateau by a tenth while that on the training tasks falls, "
         "and ends within a tenth of the gradient step's",
         shortfall="With no rate and batch does the loss on fresh tasks rise by more than two "
-        "per cent: attention leaves the plateau before 44 neurons have fitted much of what is noise "
-        "to them. Also tried, from one or two seeds each, without more: rates from 0.00003 to 0.1, "
+        "per cent: attention leaves the plateau before 44 neurons have fitted much of what is "
+        "noise to them. Also tried, from one or two seeds each, without more: rates from 0.00003 to 0.1, "
         "batches from 16 to all, a gradient bound of 0.001, first weights of a standard deviation "
         "of 0.002 as printed, up to 256 times as many neurons as coordinates. It takes another "
         "block: with many steep neurons, and attention that starts 300 times smaller and so waits, "

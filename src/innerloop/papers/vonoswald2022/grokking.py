@@ -233,12 +233,12 @@ GROKKING = (
         "and ends within a tenth of the gradient step's",
         shortfall="With no rate and batch does the loss on fresh tasks rise by more than two "
         "per cent: attention leaves the plateau before 44 neurons have fitted much of what is "
-        "noise to them. Also tried, from one or two seeds each, without more: rates from 0.00003 to 0.1, "
-        "batches from 16 to all, a gradient bound of 0.001, first weights of a standard deviation "
-        "of 0.002 as printed, up to 256 times as many neurons as coordinates. It takes another "
-        "block: with many steep neurons, and attention that starts 300 times smaller and so waits, "
-        "the loss on fresh tasks rises by over a tenth while that on the 8192 falls by more, "
-        "and then both fall at once. But such a block stays overfitted, above the step's loss.",
+        "noise to them. Also tried, from one or two seeds each, and no better: rates from 0.00003 "
+        "to 0.1, batches from 16 to all, a gradient bound of 0.001, first weights of a standard "
+        "deviation of 0.002 as printed, up to 256 times as many neurons as coordinates. It takes "
+        "another block: with many steep neurons, and attention that starts 300 times smaller and "
+        "so waits, the loss on fresh tasks rises by over a tenth while that on the 8192 falls by "
+        "more, and then both fall at once. But such a block stays overfitted, above the step's.",
         measure=grokking,
         draw=draw_grokking,
         caption="The run whose loss on fresh tasks rises most, of all rates, batches and seeds; "

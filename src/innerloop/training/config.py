@@ -7,7 +7,7 @@ import optax
 
 from innerloop.tasks import AbstractTask
 
-Loss = Literal["queries", "prefixes", "expected", "population"]
+Loss = Literal["queries", "prefixes", "expected", "moments", "population"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,8 @@ class TrainingConfig:
         batch: Prompts a step, all of them new.
         loss: Half the squared error at the `queries`, or at every prefix of the prompt (decoders);
             `expected` takes the mean over targets in closed form, for models linear in them;
-            `population` takes the mean over everything, for one layer of linear attention.
+            `moments` over targets and queries, for `Preconditioned` layers, from the contexts'
+            second moments; `population` takes the mean over everything, for one layer of linear attention.
         optimizer: The optimiser.
         evaluate_every: Steps of a chunk: one compiled program, then an evaluation.
         evaluation_prompts: Held-out prompts, the same at every evaluation.

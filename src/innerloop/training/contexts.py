@@ -8,11 +8,21 @@ Every token of layer `l` is `x^T M_l`, and what the layers leave of a teacher is
 so neither tasks nor queries are drawn, and a context of any length costs the same once it has its
 second moments. The loss is the mean of `expected_loss` over queries.
 
+It is a polynomial of high degree in `S`: with few examples contexts that are drawn once in ten
+thousand times, with a large eigenvalue, rule its mean. So contexts can be drawn from a mixture: half
+as they are, half with their variance multiplied along a direction, and weighted by the ratio of
+densities, which leaves all means as they are and is at most 2. With white `z`, of second moments
+`S_z`, directions `v_k`, and factors `f`,
+
+    1 / weight = 1/2 + (1/2) mean_{k, f} f^(-n/2) exp((1 - 1/f) n v_k^T S_z v_k / 2)
+
 Contexts are the last axis: products of small matrices then run over contexts, several times as
 quickly as batched products do.
 Axes: `d` covariates, `b` contexts.
 Reference: Ahn et al. (2023), arXiv:2306.00297, equations (8) and (11).
 """
+
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,22 +31,39 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from innerloop.models import PreconditionedAttention
 from innerloop.tasks import AbstractTask, LinearRegression
 
+DIRECTIONS = 16
+
+
+class Contexts(NamedTuple):
+    """Contexts by what the loss sees of them.
+
+    Args:
+        moments: `S`, a context a place of the last axis.
+        weights: What each counts in a mean.
+    """
+
+    moments: Float[Array, "d d b"]
+    weights: Float[Array, " b"]
+
 
 def second_moments(
-    task: AbstractTask, contexts: int, *, key: PRNGKeyArray
-) -> Float[Array, "d d b"]:
-    """The matrices `S` of sampled contexts.
+    task: AbstractTask, count: int, *, key: PRNGKeyArray, stretches: tuple[float, ...] = ()
+) -> Contexts:
+    """Sampled contexts.
 
     Args:
         task: How covariates are drawn, and how many a context has.
-        contexts: How many contexts.
+        count: How many contexts.
         key: Draws them.
+        stretches: The factors `f` of stretched contexts; without any, all weights are one.
 
     Raises:
-        ValueError: If the task is another, or covariates are divided by the norm of a context.
+        ValueError: If the task is another, covariates are divided by the norm of a context, or
+            stretched without being normal.
 
     Example:
-        >>> second_moments(LinearRegression(n=4, d=3), 7, key=jax.random.key(0)).shape
+        >>> task = LinearRegression(n=4, d=3)
+        >>> second_moments(task, 7, key=jax.random.key(0)).moments.shape
         (3, 3, 7)
     """
     if not isinstance(task, LinearRegression) or task.covariates.unit_context:
@@ -44,10 +71,52 @@ def second_moments(
             "second moments of contexts are drawn for LinearRegression whose covariates are "
             f"independent; got {task}. Use loss='expected'."
         )
-    points = task.n * contexts
-    x = task.covariates.sample(points, task.d, n=points, key=key)
-    x = x.T.reshape(task.d, task.n, contexts)
-    return _product(x, jnp.swapaxes(x, 0, 1)) / task.n
+    if stretches and task.covariates.family != "normal":
+        raise ValueError(
+            f"contexts are stretched where covariates are normal; got {task.covariates.family} "
+            "ones. Leave stretches= empty."
+        )
+    n, d = task.n, task.d
+    white, stretched = jax.random.split(key)
+    z = task.covariates.white(n * count, d, key=white).T.reshape(d, n, count)
+    weights = jnp.ones(count, z.dtype)
+    if stretches:
+        directions, factors = _stretches(stretched, count, jnp.asarray(stretches, z.dtype), d)
+        chosen = directions[jnp.arange(count) % DIRECTIONS].T
+        along = jnp.einsum("inb,ib->nb", z, chosen)
+        z = z + chosen[:, None] * ((jnp.sqrt(factors) - 1) * along)[None]
+    moments = _product(z, jnp.swapaxes(z, 0, 1)) / n
+    if stretches:
+        weights = _weights(moments, directions, jnp.asarray(stretches, z.dtype), n)
+        moments = jnp.where(weights > 0, moments, 0.0)  # a loss that overflows would count
+    mixing = task.covariates.mix(jnp.eye(d, dtype=z.dtype), n)[..., None]
+    mixed = _product(jnp.swapaxes(mixing, 0, 1), _product(moments, mixing))
+    return Contexts(mixed, weights)
+
+
+def _stretches(
+    key: PRNGKeyArray, count: int, stretches: Float[Array, " f"], d: int
+) -> tuple[Float[Array, "k d"], Float[Array, " b"]]:
+    """Directions, which contexts take in turn, and the factor of each context: 1 for half."""
+    towards, which = jax.random.split(key)
+    directions = jax.random.normal(towards, (DIRECTIONS, d), stretches.dtype)
+    directions = directions / jnp.linalg.norm(directions, axis=1, keepdims=True)
+    drawn = jax.random.randint(which, (count,), 0, 2 * len(stretches))
+    factors = jnp.concatenate([stretches, jnp.ones_like(stretches)])[drawn]
+    return directions, factors
+
+
+def _weights(
+    moments: Float[Array, "d d b"],
+    directions: Float[Array, "k d"],
+    stretches: Float[Array, " f"],
+    n: int,
+) -> Float[Array, " b"]:
+    """The density of contexts as they are over that of the mixture."""
+    along = jnp.einsum("ki,ijb,kj->kb", directions, moments, directions)
+    factors = stretches[:, None, None]
+    logs = 0.5 * n * ((1 - 1 / factors) * along[None] - jnp.log(factors))
+    return 2 / (1 + jnp.mean(jnp.exp(logs), axis=(0, 1)))
 
 
 def residual_maps(
@@ -77,13 +146,13 @@ def residual_maps(
 
 
 def moments_loss(
-    model: object, moments: Float[Array, "d d b"], task: AbstractTask
+    model: object, contexts: Contexts, task: AbstractTask
 ) -> Float[Array, ""]:
     """The mean of `query_loss` over tasks and queries, and over contexts.
 
     Args:
         model: The layers.
-        moments: `S`, a context a place of the last axis.
+        contexts: Their second moments and weights.
         task: The law of tasks and queries.
 
     Raises:
@@ -101,11 +170,11 @@ def moments_loss(
         )
     second, _ = task.covariates.moments(task.d)
     queries, teachers = (
-        jnp.asarray(root, moments.dtype)[..., None]
+        jnp.asarray(root, contexts.moments.dtype)[..., None]
         for root in (jnp.linalg.cholesky(second).T, task.teacher_root())
     )
-    missed = _product(_product(queries, residual_maps(model, moments)), teachers)
-    return 0.5 * jnp.mean(jnp.sum(missed**2, axis=(0, 1)))
+    missed = _product(_product(queries, residual_maps(model, contexts.moments)), teachers)
+    return 0.5 * jnp.mean(contexts.weights * jnp.sum(missed**2, axis=(0, 1)))
 
 
 @jax.custom_vjp

@@ -21,7 +21,7 @@ from innerloop.models import Decoder
 from innerloop.prompts import Prompt
 from innerloop.tasks import AbstractTask, Sample
 from innerloop.training.config import TrainingConfig
-from innerloop.training.contexts import moments_loss, second_moments
+from innerloop.training.contexts import Contexts, moments_loss, second_moments
 from innerloop.training.losses import (
     batched_prefix_loss,
     expected_loss,
@@ -64,7 +64,8 @@ def objective(
         if config.loss == "population":
             return population_loss(model, task)
         if config.loss == "moments":
-            return moments_loss(model, second_moments(task, config.batch, key=key), task)
+            contexts = second_moments(task, config.batch, key=key, stretches=config.stretches)
+            return moments_loss(model, contexts, task)
         keys = jax.random.split(key, config.batch)
         samples = jax.vmap(lambda one: padded(task.sample(key=one), d))(keys)
         return batch_loss(config, model, samples, task)
@@ -153,11 +154,11 @@ def evaluation_program(
 ) -> Callable[[PyTree], Float[Array, " seeds"]]:
     """The held-out loss of every seed; all see the same prompts. XLA gets the options."""
 
-    def evaluate(weights: PyTree, samples: Sample | Array | None) -> Float[Array, ""]:
+    def evaluate(weights: PyTree, samples: Sample | Contexts | None) -> Float[Array, ""]:
         model = eqx.combine(weights, static)
         if samples is None:
             return population_loss(model, task)
-        if isinstance(samples, jax.Array):
+        if isinstance(samples, Contexts):
             return moments_loss(model, samples, task)
         at_once = min(EVALUATED_AT_ONCE, config.evaluation_prompts)
         return jax.lax.map(
@@ -165,15 +166,14 @@ def evaluation_program(
         ).mean()
 
     program = jax.jit(jax.vmap(evaluate, in_axes=(0, None)), compiler_options=options)
-    if config.loss == "moments":
-        key = jax.random.key(config.evaluation_seed)
-        samples = second_moments(task, config.evaluation_prompts, key=key)
-    else:
-        samples = None if config.loss == "population" else held_out(task, config)
+    samples = None if config.loss == "population" else held_out(task, config)
     return lambda weights: program(weights, samples)
 
 
-def held_out(task: AbstractTask, config: TrainingConfig) -> Sample:
+def held_out(task: AbstractTask, config: TrainingConfig) -> Sample | Contexts:
     """The prompts of evaluation, stacked."""
-    keys = jax.random.split(jax.random.key(config.evaluation_seed), config.evaluation_prompts)
+    key, count = jax.random.key(config.evaluation_seed), config.evaluation_prompts
+    if config.loss == "moments":
+        return second_moments(task, count, key=key, stretches=config.stretches)
+    keys = jax.random.split(key, count)
     return jax.jit(jax.vmap(lambda key: task.sample(key=key)))(keys)

@@ -205,7 +205,6 @@ def best_spectral_steps(
         >>> best.steps.round(6), round(best.loss, 6)
         (array([0.888889]), 0.222222)
     """
-
     weights = np.ones(len(eigenvalues)) if weights is None else weights
 
     def objective(scalars: np.ndarray) -> tuple[float, np.ndarray]:

@@ -100,7 +100,8 @@ class TrainingConfig:
         loss: Half the squared error at the `queries`, or at every prefix of the prompt (decoders);
             `expected` takes the mean over targets in closed form, for models linear in them;
             `moments` over targets and queries, for `Preconditioned` layers, from the contexts'
-            second moments; `population` takes the mean over everything, for one layer of linear attention.
+            second moments; `population` takes the mean over everything, for one layer of linear
+            attention.
         optimizer: The optimiser.
         evaluate_every: Steps of a chunk: one compiled program, then an evaluation.
         evaluation_prompts: Held-out prompts, the same at every evaluation.

@@ -8,11 +8,11 @@ Every token of layer `l` is `x^T M_l`, and what the layers leave of a teacher is
 so neither tasks nor queries are drawn, and a context of any length costs the same once it has its
 second moments. The loss is the mean of `expected_loss` over queries.
 
-It is a polynomial of high degree in `S`: with few examples contexts that are drawn once in ten
-thousand times, with a large eigenvalue, rule its mean. So contexts can be drawn from a mixture: half
-as they are, half with their variance multiplied along a direction, and weighted by the ratio of
-densities, which leaves all means as they are and is at most 2. With white `z`, of second moments
-`S_z`, directions `v_k`, and factors `f`,
+It is a polynomial of high degree in `S`: with few examples contexts that come once in ten thousand
+times, with a large eigenvalue, rule its mean. So contexts can be drawn from a mixture: half as they
+are, half with their variance multiplied along a direction, and weighted by the ratio of densities,
+which leaves all means as they are and is at most 2. With white `z`, of second moments `S_z`,
+directions `v_k`, and factors `f`,
 
     1 / weight = 1/2 + (1/2) mean_{k, f} f^(-n/2) exp((1 - 1/f) n v_k^T S_z v_k / 2)
 
@@ -84,7 +84,7 @@ def second_moments(
         directions, factors = _stretches(stretched, count, jnp.asarray(stretches, z.dtype), d)
         chosen = directions[jnp.arange(count) % DIRECTIONS].T
         along = jnp.einsum("inb,ib->nb", z, chosen)
-        z = z + chosen[:, None] * ((jnp.sqrt(factors) - 1) * along)[None]
+        z = z + chosen[:, None] * ((jnp.sqrt(factors) - 1)[None] * along)[None]
     moments = _product(z, jnp.swapaxes(z, 0, 1)) / n
     if stretches:
         weights = _weights(moments, directions, jnp.asarray(stretches, z.dtype), n)
@@ -113,7 +113,8 @@ def _weights(
     n: int,
 ) -> Float[Array, " b"]:
     """The density of contexts as they are over that of the mixture."""
-    along = jnp.einsum("ki,ijb,kj->kb", directions, moments, directions)
+    squares = jnp.einsum("ki,kj->kij", directions, directions)
+    along = squares.reshape(len(directions), -1) @ moments.reshape(-1, moments.shape[-1])
     factors = stretches[:, None, None]
     logs = 0.5 * n * ((1 - 1 / factors) * along[None] - jnp.log(factors))
     return 2 / (1 + jnp.mean(jnp.exp(logs), axis=(0, 1)))
@@ -145,9 +146,7 @@ def residual_maps(
     return left
 
 
-def moments_loss(
-    model: object, contexts: Contexts, task: AbstractTask
-) -> Float[Array, ""]:
+def moments_loss(model: object, contexts: Contexts, task: AbstractTask) -> Float[Array, ""]:
     """The mean of `query_loss` over tasks and queries, and over contexts.
 
     Args:

@@ -24,6 +24,7 @@ from innerloop.papers import (
     select,
 )
 from innerloop.papers import reproduce as module
+from innerloop.papers.reproduce import together
 from innerloop.papers.results import fingerprint
 
 RUNS = []
@@ -71,6 +72,16 @@ def test_every_claim_has_a_verdict_and_one_that_breaks_does_not_end_the_others(t
     }
     result = Store(tmp_path).load("made2000", CLAIMS[2], "smoke")
     assert "no such number" in result.error
+
+
+def test_claims_that_share_a_training_are_computed_together_and_first():
+    train = [
+        Claim(name, "Trains.", "Fig. 1", "none", measure=counted, trains=True) for name in "ab"
+    ]
+    elsewhere = Claim("c", "Trains.", "Fig. 2", "none", measure=select, trains=True)
+    claims = [CLAIMS[0], train[0], elsewhere, CLAIMS[1], train[1]]
+    found = together([Item(PAPER, claim) for claim in claims])
+    assert found == [(PAPER.key, names) for names in (("a", "b"), ("c",), ("first",), ("second",))]
 
 
 def test_a_second_call_computes_only_what_is_missing(tmp_path):

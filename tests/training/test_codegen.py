@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from innerloop.models import SelfAttention
+from innerloop.models import GPT2, SelfAttention
 from innerloop.tasks import von_oswald
 from innerloop.training import TrainingConfig, codegen, loop, train
 
@@ -22,6 +22,15 @@ def afresh():
 def test_small_runs_go_without_and_large_ones_do_not():
     assert codegen.compiler_options({"a": SMALL, "b": SMALL})
     assert codegen.compiler_options({"a": SMALL, "b": LARGE}) == {}
+
+
+@pytest.mark.parametrize(
+    ("architecture", "goes_without"),
+    [(SelfAttention(), True), (SelfAttention(mlp=2), False), (GPT2(1, 2, 6), True)],
+)
+def test_neurons_keep_them_but_those_of_small_decoders(architecture, goes_without):
+    model = architecture(d=3, p=1, key=jax.random.key(0))
+    assert bool(codegen.compiler_options(model)) == goes_without
 
 
 def test_what_xla_does_not_know_is_not_asked_for(afresh, monkeypatch):

@@ -294,6 +294,19 @@ def test_a_folder_of_another_run_is_refused(tmp_path):
     assert _same(go_on(seeds=(3,)), first)
 
 
+def test_a_folder_of_a_run_from_another_model_is_refused(tmp_path):
+    config = dataclasses.replace(SMALL, steps=3)
+    one, other = (ARCHITECTURE(d=TASK.d, p=TASK.p, key=jax.random.key(seed)) for seed in (5, 6))
+
+    def go_on(init):
+        return training.train(None, TASK, config, init=init, directory=tmp_path)
+
+    first = go_on(one)
+    with pytest.raises(ValueError, match="init: 'InContextTransformer [0-9a-f]{16}' there, '"):
+        go_on(other)
+    assert _same(go_on(one), first)
+
+
 @pytest.mark.slow
 def test_a_decoder_learns_with_a_curriculum():
     """Two stages of a curriculum, every prefix in the loss: better than the zero predictor."""

@@ -72,7 +72,10 @@ def run_missing(
     jobs: int = -1,
     done: Callable[[Result], None] = lambda result: None,
 ) -> None:
-    """Computes what is missing, each claim in one of several processes.
+    """Computes what is missing, in several processes.
+
+    Claims that share what they train are computed one after the other in one of them. Those that
+    train are begun with, since they take longest.
 
     Every result is written to `directory` by the process that found it, as soon as it has; a run
     that is killed loses only the claims that were being computed.
@@ -93,11 +96,31 @@ def run_missing(
         return
     parallel: Any = Parallel  # its annotations refuse an integer batch size
     pool = parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    tasks = (delayed(_run)(item.paper.key, item.claim.id, scale, directory) for item in wanted)
+    tasks = (delayed(_run_all)(key, names, scale, directory) for key, names in together(wanted))
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="A worker stopped")  # it is started again
-        for result in pool(tasks):
-            done(result)
+        for results in pool(tasks):
+            for result in results:
+                done(result)
+
+
+def together(items: Sequence[Item]) -> list[tuple[str, tuple[str, ...]]]:
+    """What one process computes: a paper's key, and names of its claims.
+
+    Claims of one module that train share their trainings, and are not taken apart.
+
+    Args:
+        items: The claims wanted.
+
+    Returns:
+        Those that train first; otherwise in the order given.
+    """
+    groups: dict[tuple[str, str], list[Item]] = {}
+    for item in items:
+        shared = item.claim.measure.__module__ if item.claim.trains else item.claim.id
+        groups.setdefault((item.paper.key, shared), []).append(item)
+    ordered = sorted(groups.values(), key=lambda group: not group[0].claim.trains)
+    return [(group[0].paper.key, tuple(item.claim.id for item in group)) for group in ordered]
 
 
 def rows(items: Sequence[Item], scale: Scale, directory: Path) -> Iterator[Row]:
@@ -107,6 +130,10 @@ def rows(items: Sequence[Item], scale: Scale, directory: Path) -> Iterator[Row]:
         runs = can_run(item.claim, scale)
         result = store.load(item.paper.key, item.claim, scale) if runs else None
         yield Row(item.paper, item.claim, result, verdict(item.claim, result, scale))
+
+
+def _run_all(key: str, names: tuple[str, ...], scale: Scale, directory: Path) -> list[Result]:
+    return [_run(key, name, scale, directory) for name in names]
 
 
 def _run(key: str, name: str, scale: Scale, directory: Path) -> Result:

@@ -22,6 +22,7 @@ Axes: `d` covariates, `b` contexts.
 Reference: Ahn et al. (2023), arXiv:2306.00297, equations (8) and (11).
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -46,6 +47,7 @@ class Contexts(NamedTuple):
     weights: Float[Array, " b"]
 
 
+@partial(jax.jit, static_argnames=("task", "count", "stretches"))
 def second_moments(
     task: AbstractTask, count: int, *, key: PRNGKeyArray, stretches: tuple[float, ...] = ()
 ) -> Contexts:

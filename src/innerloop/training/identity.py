@@ -5,11 +5,13 @@ shapes, and a run would go on from them without a word.
 """
 
 import dataclasses
+import hashlib
 import json
 import os
 from pathlib import Path
 
 import jax
+import numpy as np
 from jaxtyping import PyTree
 
 IDENTITY = "identity.json"
@@ -20,7 +22,7 @@ def claim(directory: Path, weights: PyTree, **parts: object) -> None:
 
     Args:
         directory: The folder, which exists.
-        weights: The trained arrays, of which shapes and types count.
+        weights: The trained arrays, of which shapes and types count here.
         **parts: What decides the run besides, by name: dataclasses count with all their fields,
             functions and other objects by where they are defined.
 
@@ -42,6 +44,14 @@ def claim(directory: Path, weights: PyTree, **parts: object) -> None:
     part = path.with_suffix(".part")
     part.write_text(json.dumps(here, indent=2) + "\n", encoding="utf-8")
     os.replace(part, path)
+
+
+def contents(weights: PyTree) -> str:
+    """A digest of arrays: a run that starts from others is another one."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(weights):
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _named(part: object) -> str:

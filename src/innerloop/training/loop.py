@@ -20,7 +20,7 @@ from innerloop.training.checkpoints import Checkpoints
 from innerloop.training.codegen import compiler_options
 from innerloop.training.config import TrainingConfig
 from innerloop.training.history import History, Record
-from innerloop.training.identity import claim
+from innerloop.training.identity import claim, contents
 from innerloop.training.program import (
     State,
     chunk_program,
@@ -128,7 +128,7 @@ def train(
             Path(directory),
             weights,
             architecture=architecture,
-            init=None if init is None else type(init),
+            init=None if init is None else f"{type(init).__qualname__} {contents(weights)}",
             task=task,
             config=config,
             optimizer="that of config" if optimizer is None else "given",

@@ -166,14 +166,21 @@ def evaluation_program(
         ).mean()
 
     program = jax.jit(jax.vmap(evaluate, in_axes=(0, None)), compiler_options=options)
-    samples = None if config.loss == "population" else held_out(task, config)
+    match config.loss:
+        case "population":
+            samples = None
+        case "moments":
+            key, count = jax.random.key(config.evaluation_seed), config.evaluation_prompts
+            samples = second_moments(task, count, key=key, stretches=config.stretches)
+        case _:
+            samples = held_out(task, config, options)
     return lambda weights: program(weights, samples)
 
 
-def held_out(task: AbstractTask, config: TrainingConfig) -> Sample | Contexts:
-    """The prompts of evaluation, stacked."""
-    key, count = jax.random.key(config.evaluation_seed), config.evaluation_prompts
-    if config.loss == "moments":
-        return second_moments(task, count, key=key, stretches=config.stretches)
-    keys = jax.random.split(key, count)
-    return jax.jit(jax.vmap(lambda key: task.sample(key=key)))(keys)
+def held_out(
+    task: AbstractTask, config: TrainingConfig, options: dict[str, bool] | None = None
+) -> Sample:
+    """The prompts of evaluation, stacked. XLA gets the options."""
+    keys = jax.random.split(jax.random.key(config.evaluation_seed), config.evaluation_prompts)
+    sample = jax.jit(jax.vmap(lambda key: task.sample(key=key)), compiler_options=options)
+    return sample(keys)

@@ -175,11 +175,11 @@ CLAIMS = (
         "and B_l^T C_l itself does not; here for linear scores.",
         place="Figures on the theorems; their panels were not seen",
         tolerance="distance to multiples of I below 0.15 for B_l^T C_l whitened and 0.1 for A_l, "
-        "above 0.4 for B_l^T C_l as it is; means of 3 seeds",
+        "above 0.4 for B_l^T C_l as it is; means of 5 seeds",
         measure=distances,
         draw=draw_distances,
         caption="Distances to multiples of the identity of the matrices of three trained layers, "
-        "a curve a layer, means and standard deviations of 3 seeds.",
+        "a curve a layer, means and standard deviations of 5 seeds.",
         least="small",
         trains=True,
         dtype="float32",

@@ -7,6 +7,7 @@ the first two hundred steps.
 """
 
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ LONGER = {"small": Budget(1_000, 128), "paper": Budget(40_000, 30_000)}
 EVALUATED = 4_096
 
 
+@cache
 def trained(
     data: str, n: int, heads: tuple[Scores, ...], layers: int, budget: Budget
 ) -> Float[np.ndarray, " seeds"]:

@@ -70,7 +70,7 @@ def config(scale: Scale, model: str) -> TrainingConfig:
         return TrainingConfig(steps=20_000, optimizer=optimizer, evaluate_every=250)
     optimizer = Optimizer(1e-2, clip=1.0, schedule="cosine", warmup=500)
     return TrainingConfig(
-        steps=10_000, batch=32, optimizer=optimizer, evaluate_every=250, evaluation_prompts=1000
+        steps=10_000, batch=32, optimizer=optimizer, evaluate_every=500, evaluation_prompts=1000
     )
 
 

@@ -45,7 +45,7 @@ class Budget(NamedTuple):
 
 DESCENT = {"small": Budget(2_500, 256), "paper": Budget(30_000, 20_000)}
 TRANSFORMED = {"small": Budget(1_500, 256, whitened=True), "paper": Budget(100_000, 20_000)}
-POINTS = 20
+POINTS = 10
 
 
 class Weights(NamedTuple):
@@ -68,7 +68,7 @@ def trained(budget: Budget, *, transforms: bool) -> list[Weights]:
         loss="moments",
         optimizer=Optimizer(0.1, schedule="cosine", b2=0.95, clip=1.0),
         evaluate_every=budget.steps // POINTS,
-        evaluation_prompts=20_000,
+        evaluation_prompts=50_000,
     )
     architecture = Preconditioned(LAYERS, transforms_covariates=transforms, init_scale=0.01)
     models: list[PreconditionedAttention] = []

@@ -56,6 +56,7 @@ def test_second_moments_decide_the_loss_and_its_slopes(depth, transforms, rng):
 @pytest.mark.parametrize("fault", ["A", "B", "order"])
 def test_a_twin_with_a_fault_has_another_loss(fault, rng):
     model, x = _model(3, rng), rng.normal(size=(CONTEXTS, N, D))
+    assert model.B is not None
     twins = {
         "A": eqx.tree_at(lambda m: m.A, model, jnp.swapaxes(model.A, 1, 2)),
         "B": eqx.tree_at(lambda m: m.B, model, jnp.swapaxes(model.B, 1, 2)),
@@ -89,6 +90,7 @@ def test_weights_leave_means_as_they_are_and_stretched_contexts_are_far_out():
     assert largest[1] > 1.5 * largest[0]
 
 
+@pytest.mark.slow
 def test_training_on_second_moments_arrives_at_the_best_step():
     n, d, steps = 6, 2, 100
     config = training.TrainingConfig(

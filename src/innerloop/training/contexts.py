@@ -81,15 +81,16 @@ def second_moments(
     n, d = task.n, task.d
     white, stretched = jax.random.split(key)
     z = task.covariates.white(n * count, d, key=white).T.reshape(d, n, count)
+    factors = jnp.asarray(stretches, z.dtype)
+    directions, chosen = _stretches(stretched, count, factors, d)
+    if stretches:
+        towards = directions[jnp.arange(count) % DIRECTIONS].T
+        along = jnp.einsum("inb,ib->nb", z, towards)
+        z = z + towards[:, None] * ((jnp.sqrt(chosen) - 1)[None] * along)[None]
+    moments = _product(z, jnp.swapaxes(z, 0, 1)) / n
     weights = jnp.ones(count, z.dtype)
     if stretches:
-        directions, factors = _stretches(stretched, count, jnp.asarray(stretches, z.dtype), d)
-        chosen = directions[jnp.arange(count) % DIRECTIONS].T
-        along = jnp.einsum("inb,ib->nb", z, chosen)
-        z = z + chosen[:, None] * ((jnp.sqrt(factors) - 1)[None] * along)[None]
-    moments = _product(z, jnp.swapaxes(z, 0, 1)) / n
-    if stretches:
-        weights = _weights(moments, directions, jnp.asarray(stretches, z.dtype), n)
+        weights = _weights(moments, directions, factors, n)
         moments = jnp.where(weights > 0, moments, 0.0)  # a loss that overflows would count
     mixing = task.covariates.mix(jnp.eye(d, dtype=z.dtype), n)[..., None]
     mixed = _product(jnp.swapaxes(mixing, 0, 1), _product(moments, mixing))
@@ -103,9 +104,8 @@ def _stretches(
     towards, which = jax.random.split(key)
     directions = jax.random.normal(towards, (DIRECTIONS, d), stretches.dtype)
     directions = directions / jnp.linalg.norm(directions, axis=1, keepdims=True)
-    drawn = jax.random.randint(which, (count,), 0, 2 * len(stretches))
-    factors = jnp.concatenate([stretches, jnp.ones_like(stretches)])[drawn]
-    return directions, factors
+    choices = jnp.concatenate([stretches, jnp.ones(max(len(stretches), 1), stretches.dtype)])
+    return directions, choices[jax.random.randint(which, (count,), 0, len(choices))]
 
 
 def _weights(

@@ -109,11 +109,11 @@ def scalars(found_on: Contexts, fresh: Contexts, layers: int) -> tuple[float, fl
         eigenvalues, counts = contexts
         return float(np.mean(counts * np.sum((1 - rate * eigenvalues) ** (2 * layers), axis=1)))
 
-    size = scipy.optimize.fminbound(equal, 1e-3, 3.0, args=((spectra, weights),))
+    size = np.asarray(scipy.optimize.fminbound(equal, 1e-3, 3.0, args=((spectra, weights),)))
     spectra, weights = spectra_of(fresh)
     left = constructions.spectral_residuals(spectra, best.steps, best.transforms)[-1]
     loss = float(np.mean(weights * np.sum(np.asarray(left) ** 2, axis=1)))
-    return float(np.log(loss)), float(np.log(equal(float(size), (spectra, weights))))
+    return float(np.log(loss)), float(np.log(equal(size.item(), (spectra, weights))))
 
 
 def spectra_of(

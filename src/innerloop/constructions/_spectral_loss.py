@@ -185,6 +185,7 @@ def best_spectral_steps(
     *,
     transforms: bool,
     starts: Sequence[Float[np.ndarray, " scalars"]],
+    weights: Float[np.ndarray, " b"] | None = None,
 ) -> SpectralOptimum:
     """The scalars with the least mean loss on sampled spectra, by L-BFGS from several starts.
 
@@ -193,6 +194,7 @@ def best_spectral_steps(
         layers: The number `L` of layers.
         transforms: Whether covariates are transformed: `2 L - 1` scalars instead of `L`.
         starts: Where to start: the logarithms of `a_l`, then the `b_l` of all layers but the last.
+        weights: What each context counts in the mean; 1 when not given.
 
     Returns:
         The best of what the starts lead to. Without transforms layers commute, and `a` is sorted.
@@ -203,10 +205,11 @@ def best_spectral_steps(
         >>> best.steps.round(6), round(best.loss, 6)
         (array([0.888889]), 0.222222)
     """
+    weights = np.ones(len(eigenvalues)) if weights is None else weights
 
     def objective(scalars: np.ndarray) -> tuple[float, np.ndarray]:
         slope = partial(_log_loss, layers)
-        value, gradient = in_precision(slope, "float64", scalars, eigenvalues)
+        value, gradient = in_precision(slope, "float64", scalars, eigenvalues, weights)
         return float(value), np.asarray(gradient)
 
     size = 2 * layers - 1 if transforms else layers
@@ -219,13 +222,16 @@ def best_spectral_steps(
 
 @partial(jax.jit, static_argnums=0)
 def _log_loss(
-    layers: int, scalars: Float[Array, " scalars"], eigenvalues: Float[Array, "b d"]
+    layers: int,
+    scalars: Float[Array, " scalars"],
+    eigenvalues: Float[Array, "b d"],
+    weights: Float[Array, " b"],
 ) -> tuple[Float[Array, ""], Float[Array, " scalars"]]:
     """The logarithm of the mean loss, and its gradient by the scalars."""
 
     def value(scalars):
         inner = jnp.zeros(layers).at[: len(scalars) - layers].set(scalars[layers:])
         left = spectral_residuals(eigenvalues, jnp.exp(scalars[:layers]), inner)[-1]
-        return jnp.log(jnp.mean(jnp.sum(left**2, axis=1)))
+        return jnp.log(jnp.mean(weights * jnp.sum(left**2, axis=1)))
 
     return jax.value_and_grad(value)(scalars)

@@ -7,6 +7,10 @@ from innerloop.training.configurations import ConfigurationError as Configuratio
 from innerloop.training.configurations import decode as decode
 from innerloop.training.configurations import encode as encode
 from innerloop.training.configurations import override as override
+from innerloop.training.contexts import Contexts as Contexts
+from innerloop.training.contexts import moments_loss as moments_loss
+from innerloop.training.contexts import residual_maps as residual_maps
+from innerloop.training.contexts import second_moments as second_moments
 from innerloop.training.history import History as History
 from innerloop.training.history import Record as Record
 from innerloop.training.loop import Trained as Trained

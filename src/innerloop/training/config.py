@@ -7,7 +7,7 @@ import optax
 
 from innerloop.tasks import AbstractTask
 
-Loss = Literal["queries", "prefixes", "expected", "population"]
+Loss = Literal["queries", "prefixes", "expected", "moments", "population"]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,9 @@ class TrainingConfig:
         batch: Prompts a step, all of them new.
         loss: Half the squared error at the `queries`, or at every prefix of the prompt (decoders);
             `expected` takes the mean over targets in closed form, for models linear in them;
-            `population` takes the mean over everything, for one layer of linear attention.
+            `moments` over targets and queries, for `Preconditioned` layers, from the contexts'
+            second moments; `population` takes the mean over everything, for one layer of linear
+            attention.
         optimizer: The optimiser.
         evaluate_every: Steps of a chunk: one compiled program, then an evaluation.
         evaluation_prompts: Held-out prompts, the same at every evaluation.
@@ -109,6 +111,9 @@ class TrainingConfig:
         patience: Evaluations without a better held-out loss after which a seed stops.
         divergence: A seed stops as diverged at this multiple of its first held-out loss.
         curriculum: How prompts grow, or None.
+        stretches: For `moments`: factors of the variance along a direction that half of the
+            contexts are stretched by, and weighted for it, so that no batch is without those that
+            are rare and rule the mean.
     """
 
     steps: int = 5000
@@ -123,11 +128,17 @@ class TrainingConfig:
     patience: int | None = None
     divergence: float = 1e3
     curriculum: Curriculum | None = None
+    stretches: tuple[float, ...] = ()
 
     def __post_init__(self):
         for name in ("steps", "batch", "evaluate_every", "evaluation_prompts", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1; got {getattr(self, name)}.")
+        if self.stretches and (self.loss != "moments" or min(self.stretches) <= 1):
+            raise ValueError(
+                "stretches are factors above 1, for loss='moments'; got "
+                f"{self.stretches} with loss={self.loss!r}."
+            )
         if self.patience is not None and self.patience < 1:
             raise ValueError(f"patience must be at least 1 evaluation; got {self.patience}.")
         if self.curriculum is not None and self.curriculum.every % self.evaluate_every:

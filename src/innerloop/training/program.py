@@ -21,6 +21,7 @@ from innerloop.models import Decoder
 from innerloop.prompts import Prompt
 from innerloop.tasks import AbstractTask, Sample
 from innerloop.training.config import TrainingConfig
+from innerloop.training.contexts import Contexts, moments_loss, second_moments
 from innerloop.training.losses import (
     batched_prefix_loss,
     expected_loss,
@@ -62,6 +63,9 @@ def objective(
         model = eqx.combine(weights, static)
         if config.loss == "population":
             return population_loss(model, task)
+        if config.loss == "moments":
+            contexts = second_moments(task, config.batch, key=key, stretches=config.stretches)
+            return moments_loss(model, contexts, task)
         keys = jax.random.split(key, config.batch)
         samples = jax.vmap(lambda one: padded(task.sample(key=one), d))(keys)
         return batch_loss(config, model, samples, task)
@@ -150,17 +154,26 @@ def evaluation_program(
 ) -> Callable[[PyTree], Float[Array, " seeds"]]:
     """The held-out loss of every seed; all see the same prompts. XLA gets the options."""
 
-    def evaluate(weights: PyTree, samples: Sample | None) -> Float[Array, ""]:
+    def evaluate(weights: PyTree, samples: Sample | Contexts | None) -> Float[Array, ""]:
         model = eqx.combine(weights, static)
         if samples is None:
             return population_loss(model, task)
+        if isinstance(samples, Contexts):
+            return moments_loss(model, samples, task)
         at_once = min(EVALUATED_AT_ONCE, config.evaluation_prompts)
         return jax.lax.map(
             lambda sample: sample_loss(config, model, sample, task), samples, batch_size=at_once
         ).mean()
 
     program = jax.jit(jax.vmap(evaluate, in_axes=(0, None)), compiler_options=options)
-    samples = None if config.loss == "population" else held_out(task, config, options)
+    match config.loss:
+        case "population":
+            samples = None
+        case "moments":
+            key, count = jax.random.key(config.evaluation_seed), config.evaluation_prompts
+            samples = second_moments(task, count, key=key, stretches=config.stretches)
+        case _:
+            samples = held_out(task, config, options)
     return lambda weights: program(weights, samples)
 
 

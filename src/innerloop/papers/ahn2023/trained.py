@@ -1,8 +1,7 @@
 """Three layers of the sparse families, trained: their weights against the theory (Fig. 1 to 5).
 
-Matrices start near zero and are trained whole. The mean over tasks is taken in closed form. The
-curves are runs that end early, with the same prompts and step sizes as the longest, so that they
-are what it passes through.
+Matrices start near zero and are trained whole. The mean over tasks and queries is taken in closed
+form, from second moments of contexts (`innerloop.training.moments_loss`).
 
 Family (8) is trained as in the paper: nothing tells the optimiser of `Sigma`. Family (11) took
 100,000 steps there. At small scale its optimiser works in whitened coordinates, `A = R^-1 A' R^-1`,
@@ -18,17 +17,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from innerloop.models import Preconditioned
+from innerloop.models import Preconditioned, PreconditionedAttention
 from innerloop.papers.claims import Check, Outcome, Scale, at_least, at_most, near
 from innerloop.papers.symmetry import distance_to_identity
 from innerloop.report.canvas import QUIET, TEST, TRAIN
 from innerloop.tasks import Covariates, LinearRegression, rotated
-from innerloop.training import Optimizer, Trained, TrainingConfig, train
+from innerloop.training import Optimizer, TrainingConfig, train
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-D, N, LAYERS, QUERIES = 5, 20, 3, 4
+D, N, LAYERS = 5, 20, 3
 EIGENVALUES = (1.0, 1.0, 0.25, 0.0625, 1.0)
 ROOT = rotated(EIGENVALUES, seed=0)
 INVERSE_ROOT = rotated(tuple(1 / e for e in EIGENVALUES), seed=0)
@@ -37,27 +36,20 @@ BEST_STEPS = {"0.42": 0.421, "0.69": 0.687, "1.71": 1.711}  # of the figure, and
 
 
 class Budget(NamedTuple):
-    """How long, on how many contexts a step, when a curve has its points, and the coordinates."""
+    """How long, on how many contexts a step, and in which coordinates."""
 
     steps: int
     batch: int
-    curve: tuple[int, ...]
-    rate: float = 0.1
     whitened: bool = False
 
 
-DESCENT = {
-    "small": Budget(2_500, 400, (60, 300)),
-    "paper": Budget(30_000, 20_000, (1_000, 4_000, 12_000)),
-}
-TRANSFORMED = {
-    "small": Budget(2_500, 250, (60, 300), rate=0.1, whitened=True),
-    "paper": Budget(100_000, 20_000, (1_000, 4_000, 12_000, 40_000)),
-}
+DESCENT = {"small": Budget(2_500, 256), "paper": Budget(30_000, 20_000)}
+TRANSFORMED = {"small": Budget(1_500, 256, whitened=True), "paper": Budget(100_000, 20_000)}
+POINTS = 10
 
 
 class Weights(NamedTuple):
-    """What a run ended with, a seed a row."""
+    """What a run has come to, a seed a row."""
 
     steps: Float[np.ndarray, "seeds l d d"]  # A
     whitened: Float[np.ndarray, "seeds l d d"]  # Sigma^(1/2) A Sigma^(1/2)
@@ -65,41 +57,48 @@ class Weights(NamedTuple):
     log_losses: Float[np.ndarray, " seeds"]
 
 
-def trained(budget: Budget, stop: int, *, transforms: bool) -> Weights:
-    """The weights of a run of `budget.steps`, after `stop` of them."""
-    task = LinearRegression(n=N, d=D, m=QUERIES)
+def trained(budget: Budget, *, transforms: bool) -> list[Weights]:
+    """A run, at `POINTS` steps from its first part to its end."""
+    task = LinearRegression(n=N, d=D)
     if not budget.whitened:
         task = replace(task, covariates=Covariates(mixing=ROOT), teacher_mixing=INVERSE_ROOT)
-    optimizer = Optimizer(budget.rate, schedule="cosine", b2=0.95, clip=1.0)
     config = TrainingConfig(
-        steps=stop,
+        steps=budget.steps,
         batch=budget.batch,
-        loss="expected",
-        optimizer=optimizer,
-        evaluate_every=stop // 2,
-        evaluation_prompts=20_000,
+        loss="moments",
+        optimizer=Optimizer(0.1, schedule="cosine", b2=0.95, clip=1.0),
+        evaluate_every=budget.steps // POINTS,
+        evaluation_prompts=50_000,
     )
     architecture = Preconditioned(LAYERS, transforms_covariates=transforms, init_scale=0.01)
-    run = train(architecture, task, config, seeds=SEEDS, optimizer=optimizer.chain(budget.steps))
-    return weights_of(run, whitened=budget.whitened)
+    models: list[PreconditionedAttention] = []
+    run = train(
+        architecture, task, config, seeds=SEEDS, observe=lambda _, model: models.append(model)
+    )
+    return [
+        weights_of(model, losses, whitened=budget.whitened)
+        for model, losses in zip(models[1:], run.history.held_out[1:], strict=True)
+    ]
 
 
-def weights_of(run: Trained, *, whitened: bool) -> Weights:
+def weights_of(
+    models: PreconditionedAttention, losses: Float[np.ndarray, " seeds"], *, whitened: bool
+) -> Weights:
     """The matrices of all seeds, in both coordinates."""
-    steps = np.asarray(run.models.A)
-    inner = np.zeros_like(steps) if run.models.B is None else np.asarray(run.models.B)
+    steps = np.asarray(models.A)
+    inner = np.zeros_like(steps) if models.B is None else np.asarray(models.B)
     root, inverse = np.array(ROOT), np.array(INVERSE_ROOT)
     if whitened:
         white, steps, inner = steps, inverse @ steps @ inverse, root @ inner @ inverse
     else:
         white = root @ steps @ root
-    return Weights(steps, white, inner[:, :-1], np.log(2 * run.held_out))
+    return Weights(steps, white, inner[:, :-1], np.log(2 * losses))
 
 
 def figure_1(scale: Scale) -> Outcome:
     """Layers of family (8): distances through training, and weights at its end."""
     budget = DESCENT[scale]
-    path = [trained(budget, stop, transforms=False) for stop in (*budget.curve, budget.steps)]
+    path = trained(budget, transforms=False)
     last = path[-1]
     sizes = np.sort(multiples(last.whitened), axis=1)
     checks = [
@@ -119,7 +118,7 @@ def figure_1(scale: Scale) -> Outcome:
 def figure_3(scale: Scale) -> Outcome:
     """Layers of family (11): the same, with transforms of the covariates."""
     budget = TRANSFORMED[scale]
-    path = [trained(budget, stop, transforms=True) for stop in (*budget.curve, budget.steps)]
+    path = trained(budget, transforms=True)
     last = path[-1]
     sizes, inner = multiples(last.whitened), multiples(last.transforms)
     checks = [
@@ -158,7 +157,7 @@ def settings_of(budget: Budget) -> dict[str, int | float | str]:
 def curves(budget: Budget, path: list[Weights]) -> dict[str, np.ndarray]:
     """Losses and distances along a run, a step a row."""
     arrays = {
-        "step": np.array([*budget.curve, budget.steps]),
+        "step": budget.steps // POINTS * np.arange(1, POINTS + 1),
         "log_loss": np.stack([w.log_losses for w in path]),
     }
     for name in ("steps", "whitened", "transforms"):

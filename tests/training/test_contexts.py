@@ -12,7 +12,7 @@ from innerloop import models, tasks, training
 from innerloop.models import PreconditionedAttention
 from innerloop.prompts import Prompt
 
-N, D, CONTEXTS = 6, 3, 4
+N, D, CONTEXTS = 7, 3, 5
 ROOT = tasks.rotated((1.0, 0.5, 0.25), seed=1)
 TASK = tasks.LinearRegression(
     n=N,
@@ -92,7 +92,7 @@ def test_weights_leave_means_as_they_are_and_stretched_contexts_are_far_out():
 
 @pytest.mark.slow
 def test_training_on_second_moments_arrives_at_the_best_step():
-    n, d, steps = 6, 2, 100
+    n, d, steps = 7, 2, 100
     config = training.TrainingConfig(
         steps=steps,
         batch=64,

@@ -7,6 +7,7 @@ Axes: `s` seeds, `b` tasks, `d` covariates, `r` residual width.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -18,6 +19,7 @@ from jaxtyping import ArrayLike, Float
 from innerloop.diagnostics import Predictor, after, predictions
 from innerloop.learners import Learner
 from innerloop.models import InContextTransformer, products
+from innerloop.precision import in_precision
 from innerloop.prompts import Prompt
 from innerloop.tasks import LinearRegression
 from innerloop.training import Trained, TrainingConfig
@@ -75,21 +77,29 @@ def _everywhere(prompts: Prompt) -> Prompt:
 
 def implied(models: InContextTransformer, tasks: Drawn) -> Float[np.ndarray, "s b d"]:
     """The implied weights of models stacked over seeds."""
-    return _by_seed(models, lambda model, prompt: model(prompt)[:, 0], _everywhere(tasks.prompts))
+    return _by_seed(models, _all_answers, _everywhere(tasks.prompts))
 
 
 def predicted(models: Predictor, tasks: Drawn) -> Float[np.ndarray, "s b"]:
     """The predictions at the queries, of models stacked over seeds, linear in the query or not."""
-    return _by_seed(models, lambda model, prompt: model(prompt)[0, 0], tasks.prompts)
+    return _by_seed(models, _answer, tasks.prompts)
 
 
 def slopes(models: Predictor, tasks: Drawn) -> Float[np.ndarray, "s b d"]:
     """The derivatives of the predictions by the query, there: of linear models implied weights."""
+    return _by_seed(models, _slope, tasks.prompts)
 
-    def slope(model: Predictor, prompt: Prompt) -> Float[jax.Array, " d"]:
-        return jax.grad(lambda query: model(Prompt(prompt.x, prompt.y, query))[0, 0])(prompt.xq)[0]
 
-    return _by_seed(models, slope, tasks.prompts)
+def _all_answers(model: Predictor, prompt: Prompt) -> Float[jax.Array, " m"]:
+    return model(prompt)[:, 0]
+
+
+def _answer(model: Predictor, prompt: Prompt) -> Float[jax.Array, ""]:
+    return model(prompt)[0, 0]
+
+
+def _slope(model: Predictor, prompt: Prompt) -> Float[jax.Array, " d"]:
+    return jax.grad(lambda query: model(Prompt(prompt.x, prompt.y, query))[0, 0])(prompt.xq)[0]
 
 
 def _by_seed(
@@ -97,21 +107,29 @@ def _by_seed(
 ) -> Float[np.ndarray, "s b *read"]:
     """What is read from each of the stacked models, prompt by prompt."""
     weights, static = eqx.partition(models, trainable)
-
-    @jax.jit
-    def run(weights: Any, prompts: Prompt):
-        model = eqx.combine(weights, static)
-        return jax.vmap(lambda prompt: read(model, prompt))(prompts)
-
     seeds = len(jax.tree.leaves(weights)[0])
     one = [jax.tree.map(lambda leaf, s=s: leaf[s], weights) for s in range(seeds)]
-    return np.stack([np.asarray(run(each, prompts), np.float64) for each in one])
+    found = [_read(read, eqx.combine(each, static), prompts) for each in one]
+    return np.stack([np.asarray(each, np.float64) for each in found])
+
+
+@eqx.filter_jit
+def _read(
+    read: Callable[[Any, Prompt], jax.Array], model: Any, prompts: Prompt
+) -> Float[jax.Array, "b ..."]:
+    return jax.vmap(lambda prompt: read(model, prompt))(prompts)
 
 
 def implied_by(learner: Learner, steps: int, tasks: Drawn) -> Float[np.ndarray, "b d"]:
     """The implied weights of an algorithm."""
-    found = predictions(after(learner, steps), _everywhere(tasks.prompts))
+    prompts = _everywhere(tasks.prompts)
+    found = in_precision(_runner(learner, steps), prompts.dtype, prompts)
     return np.asarray(found, np.float64)[..., 0]
+
+
+@cache
+def _runner(learner: Learner, steps: int) -> Callable[[Prompt], Any]:
+    return jax.jit(jax.vmap(after(learner, steps)))
 
 
 def half_errors(weights: Float[np.ndarray, "*s b d"], tasks: Drawn) -> Float[np.ndarray, "*s b"]:

@@ -99,7 +99,10 @@ def _answer(model: Predictor, prompt: Prompt) -> Float[jax.Array, ""]:
 
 
 def _slope(model: Predictor, prompt: Prompt) -> Float[jax.Array, " d"]:
-    return jax.grad(lambda query: model(Prompt(prompt.x, prompt.y, query))[0, 0])(prompt.xq)[0]
+    def answer(query: Float[jax.Array, "1 d"]) -> Float[jax.Array, ""]:
+        return model(Prompt(prompt.x, prompt.y, query))[0, 0]
+
+    return jax.grad(answer)(jnp.asarray(prompt.xq))[0]
 
 
 def _by_seed(

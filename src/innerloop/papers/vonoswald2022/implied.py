@@ -90,7 +90,7 @@ def slopes(models: Predictor, tasks: Drawn) -> Float[np.ndarray, "s b d"]:
     return _by_seed(models, _slope, tasks.prompts)
 
 
-def _all_answers(model: Predictor, prompt: Prompt) -> Float[jax.Array, " m"]:
+def _all_answers(model: InContextTransformer, prompt: Prompt) -> Float[jax.Array, " m"]:
     return model(prompt)[:, 0]
 
 

@@ -34,8 +34,8 @@ LINEAR = {  # name: batch, layers, steps of a turn
 }
 DECODERS = {  # name: size, steps of a turn
     "3x2x64, batch 64": ("tiny", 5),
-    "6x4x128, batch 64": ("small", 2),
-    "12x8x256, batch 64": ("standard", 1),
+    "6x4x128, batch 64": ("small", 4),
+    "12x8x256, batch 64": ("standard", 4),
 }
 
 

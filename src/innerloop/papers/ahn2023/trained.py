@@ -187,5 +187,4 @@ def draw_distances(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
     right.set_yscale("log")
     right.legend(frameon=False)
     for axes in (left, right):
-        axes.set_xscale("log")
         axes.set_xlabel("steps of training")

@@ -15,7 +15,7 @@ from innerloop.tasks import LinearRegression, von_oswald
 from innerloop.training import Optimizer, TrainingConfig
 from innerloop.training.codegen import compiler_options
 from innerloop.training.presets import PRESETS
-from innerloop.training.program import State, chunk_program, objective, trainable
+from innerloop.training.program import chunk_program, objective, started, trainable
 
 
 def setting(told: dict[str, Any]) -> tuple[Any, Any, TrainingConfig]:
@@ -42,8 +42,7 @@ def main() -> None:
     weights = jax.tree.map(lambda leaf: leaf[None], weights)
     chain = config.optimizer.chain(told.get("total", config.steps))
     options = compiler_options(weights)
-    started = jax.jit(jax.vmap(chain.init), compiler_options=options)(weights)
-    run = {"state": State(weights, started, jnp.ones(1, bool)), "step": 0}
+    run = {"state": started(weights, chain, options), "step": 0}
     programs = {}
     loss = objective(static, task, config, task.d)
 

@@ -26,6 +26,7 @@ from innerloop.training.program import (
     chunk_program,
     evaluation_program,
     objective,
+    started,
     trainable,
 )
 from innerloop.training.verdicts import Chunk, first_verdict, verdicts
@@ -117,8 +118,7 @@ def train(
     chain = config.optimizer.chain(config.steps) if optimizer is None else optimizer
     weights, static = _start(architecture, init, task, seeds)
     options = compiler_options(weights)
-    started = jax.jit(jax.vmap(chain.init), compiler_options=options)(weights)
-    state = State(weights, started, jnp.ones(len(seeds), bool))
+    state = started(weights, chain, options)
     run = _Run(static, task, config, chain, tuple(seeds), options, report, observe)
     if directory is None:
         state, records = run.in_memory(state)

@@ -47,6 +47,14 @@ class State(NamedTuple):
     active: Bool[Array, " seeds"]
 
 
+def started(
+    weights: PyTree, optimizer: optax.GradientTransformation, options: dict[str, bool]
+) -> State:
+    """What a run begins with: weights stacked over seeds, all of them active."""
+    begun = jax.jit(jax.vmap(optimizer.init), compiler_options=options)(weights)
+    return State(weights, begun, jnp.ones(len(jax.tree.leaves(weights)[0]), bool))
+
+
 def trainable(leaf: object) -> bool:
     """Whether a leaf of a model is trained: floating-point arrays are, numpy's too."""
     if not isinstance(leaf, jax.Array | np.ndarray):

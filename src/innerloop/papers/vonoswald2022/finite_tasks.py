@@ -22,7 +22,7 @@ from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
 from innerloop.papers.vonoswald2022.one_layer import D, best_step
 from innerloop.report.canvas import QUIET, TEST
-from innerloop.tasks import Covariates, PromptPool, von_oswald
+from innerloop.tasks import Covariates, PromptPool, Sample, von_oswald
 from innerloop.training import Optimizer
 from innerloop.training.program import trainable
 
@@ -53,6 +53,12 @@ def quadratic(x: Float[Array, "b n d"], y: Float[Array, "b n 1"], xq: Float[Arra
     )
 
 
+def fixed_tasks(size: int, seed: int) -> Sample:
+    """All prompts of a pool, stacked."""
+    pool = PromptPool(n=D, d=D, covariates=Covariates("uniform", 0.5), size=size, pool_seed=seed)
+    return jax.jit(jax.vmap(pool.member))(jnp.arange(size))
+
+
 def trained(size: int) -> Any:
     """Layers from five seeds, each trained on all prompts of a pool of its own in every step."""
     models = [
@@ -76,10 +82,7 @@ def trained(size: int) -> Any:
 
     found = []
     for seed, (start, _) in zip(SEEDS, parts, strict=True):
-        pool = PromptPool(
-            n=D, d=D, covariates=Covariates("uniform", 0.5), size=size, pool_seed=seed
-        )
-        samples = jax.jit(jax.vmap(pool.member))(jnp.arange(size))
+        samples = fixed_tasks(size, seed)
         form = quadratic(*jax.tree.leaves(samples.prompt), samples.yq)
         found.append(run(start, form))
     return eqx.combine(jax.tree.map(lambda *leaves: jnp.stack(leaves), *found), static)

@@ -15,7 +15,13 @@ from innerloop.models import InContextTransformer, SelfAttention
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
 from innerloop.papers.vonoswald2022.curves import draw_references
-from innerloop.papers.vonoswald2022.scalar_descent import ScalarDescent, Starts, tuned
+from innerloop.papers.vonoswald2022.scalar_descent import (
+    ScalarDescent,
+    Starts,
+    alone,
+    numbers,
+    tuned,
+)
 from innerloop.papers.vonoswald2022.two_layers import SEARCHED, TASKS, best, task
 from innerloop.papers.vonoswald2022.watched import Watched, training_settings, watched
 from innerloop.report.canvas import QUIET, TEST, TRAIN
@@ -75,25 +81,18 @@ def free_descent() -> float:
 
 def settings(scale: Scale) -> dict[str, int | float | str]:
     """What the trainings used."""
-    numbers, gd_plus_plus = tuning(scale), control(scale)
-    return training_settings(scale, config(scale), TASKS) | {
-        "clipped tokens": CLIP,
-        "tasks for cosines": FEW,
-        "steps for GD++": numbers.steps,
-        "batch for GD++": numbers.batch,
-        "starts for GD++": len(SEEDS),
-        "η of GD++": _listed(np.exp(gd_plus_plus.log_rates)),
-        "γ of GD++": _listed(np.exp(gd_plus_plus.log_curvatures) / D),
-    }
-
-
-def _listed(values: Float[np.ndarray, " k"]) -> str:
-    return " ".join(f"{value:.3g}" for value in values)
-
-
-def _alone(model: ScalarDescent) -> ScalarDescent:
-    """A model as a stack of one."""
-    return jax.tree.map(lambda leaf: leaf[None], model)
+    budget = tuning(scale)
+    return (
+        training_settings(scale, config(scale), TASKS)
+        | {
+            "clipped tokens": CLIP,
+            "tasks for cosines": FEW,
+            "steps for GD++": budget.steps,
+            "batch for GD++": budget.batch,
+            "starts for GD++": len(SEEDS),
+        }
+        | numbers(control(scale), D)
+    )
 
 
 def five_layers(scale: Scale) -> Outcome:
@@ -101,7 +100,7 @@ def five_layers(scale: Scale) -> Outcome:
     tasks = im.drawn(von_oswald(), TASKS, seed=61)
     few = jax.tree.map(lambda leaf: leaf[:FEW], tasks)
     plain = im.implied_by(gradient_descent(best(D, curved=False, steps=STEPS)[0]), STEPS, tasks)
-    (found, seen), hand = trained_layers(scale), _alone(control(scale))
+    (found, seen), hand = trained_layers(scale), alone(control(scale))
     curved = im.slopes(hand, few)[0]
     losses = im.errors(im.predicted(found.models, tasks), tasks).mean(1)
     gd = float(im.half_errors(plain, tasks).mean())
@@ -168,8 +167,8 @@ def shifted(scale: Scale) -> Outcome:
     descent = ScalarDescent(jnp.log(jnp.array([rate])), jnp.full(1, -jnp.inf), STEPS, CLIP)
     learners = {
         "layers": trained_layers(scale).trained.models,
-        "GD": _alone(descent),
-        "GD++": _alone(control(scale)),
+        "GD": alone(descent),
+        "GD++": alone(control(scale)),
     }
     arrays, used = {}, settings(scale)
     for column, alphas in COLUMNS.items():

@@ -15,9 +15,10 @@ from innerloop.algorithms import gradient_descent
 from innerloop.models import InContextTransformer, SelfAttention
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
+from innerloop.papers.vonoswald2022.finite_tasks import fixed_tasks
 from innerloop.papers.vonoswald2022.one_layer import D, best_step
 from innerloop.report.canvas import QUIET, TEST, TRAIN
-from innerloop.tasks import Covariates, PromptPool, Sample, von_oswald
+from innerloop.tasks import Sample, von_oswald
 from innerloop.training import Optimizer
 from innerloop.training.losses import query_loss
 from innerloop.training.program import trainable
@@ -79,12 +80,6 @@ class Curves(NamedTuple):
     steps: np.ndarray
     training: Float[np.ndarray, "s k"]
     fresh: Float[np.ndarray, "s k"]
-
-
-def fixed_tasks(seed: int) -> Sample:
-    """All prompts of a pool, stacked."""
-    pool = PromptPool(n=D, d=D, covariates=Covariates("uniform", 0.5), size=SIZE, pool_seed=seed)
-    return jax.jit(jax.vmap(pool.member))(jnp.arange(SIZE))
 
 
 def stacked(trees: list) -> Any:
@@ -162,7 +157,7 @@ def grokking(scale: Scale) -> Outcome:
     step = im.implied_by(gradient_descent(best_step()[0]), 1, tasks)
     least = float(im.half_errors(step, tasks).mean())
     fresh = Sample(tasks.prompts, jnp.asarray(tasks.answers, jnp.float32)[:, None, None])
-    pools = [fixed_tasks(seed) for seed in SEEDS]
+    pools = [fixed_tasks(SIZE, seed) for seed in SEEDS]
     used: dict[str, int | float | str] = {"training tasks": SIZE, "held-out tasks": FRESH}
     rows = []
     for setting in FULL if scale == "paper" else TUNED:

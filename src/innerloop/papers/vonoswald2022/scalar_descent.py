@@ -94,3 +94,17 @@ def tuned(
     """The best of what training leads to, by the held-out loss of its configuration."""
     found = train(starts, task, config, seeds=seeds)
     return found.model(int(np.nanargmin(found.held_out)))
+
+
+def alone(model: ScalarDescent) -> ScalarDescent:
+    """A model as a stack of one."""
+    return jax.tree.map(lambda leaf: leaf[None], model)
+
+
+def numbers(model: ScalarDescent, d: int, words: str = "") -> dict[str, str]:
+    """Step sizes and curvatures as results print them, those of `gamma X X^T` for `n = d`."""
+    found = {"η": np.exp(model.log_rates), "γ": np.exp(model.log_curvatures) / d}
+    return {
+        f"{name} of GD++{words}": " ".join(f"{value:.3g}" for value in values)
+        for name, values in found.items()
+    }

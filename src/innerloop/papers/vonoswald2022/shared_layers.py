@@ -13,7 +13,7 @@ from innerloop.papers.claims import Check, Claim, Outcome, Scale, at_most
 from innerloop.papers.vonoswald2022 import implied as im
 from innerloop.papers.vonoswald2022.curves import draw_references, draw_seeds
 from innerloop.papers.vonoswald2022.one_layer import draw_weights
-from innerloop.papers.vonoswald2022.scalar_descent import ScalarDescent, Starts, tuned
+from innerloop.papers.vonoswald2022.scalar_descent import ScalarDescent, Starts, alone, tuned
 from innerloop.papers.vonoswald2022.two_layers import TASKS, best, task
 from innerloop.papers.vonoswald2022.watched import training_settings
 from innerloop.tasks import von_oswald
@@ -100,7 +100,7 @@ def weights(scale: Scale) -> Outcome:
 def ten_layers(scale: Scale) -> Outcome:
     """Losses beside GD and GD++, interpolation, and other scales of covariates and targets."""
     found, hand = trained_layers(scale, 10), control(scale)
-    alone = jax.tree.map(lambda leaf: leaf[None], hand)
+    stack = alone(hand)
     tasks = im.drawn(von_oswald(), TASKS, seed=71)
     plain = im.implied_by(gradient_descent(best(D, curved=False, steps=10)[0]), 10, tasks)
     rate, curvature = (float(np.exp(a[0])) for a in (hand.log_rates, hand.log_curvatures))
@@ -111,7 +111,7 @@ def ten_layers(scale: Scale) -> Outcome:
     middle = im.between(
         im.rescaled(im.read_products(found), D), im.constructed(D, rate / D, curvature / D)
     )
-    own, by_hand = losses(found.models, tasks), losses(alone, tasks)
+    own, by_hand = losses(found.models, tasks), losses(stack, tasks)
     mixed = losses(im.with_products(found.models, middle), tasks)
     gd = float(im.half_errors(plain, tasks).mean())
     checks = [
@@ -123,12 +123,12 @@ def ten_layers(scale: Scale) -> Outcome:
     sloping = im.slopes(found.models, few)
     used |= im.over_seeds("loss", own) | {"GD": gd, "GD++": float(by_hand[0])}
     used |= {"η of GD++": rate, "γ of GD++": curvature / D}
-    for name, other in (("GD", plain[:FEW]), ("GD++", im.slopes(alone, few)[0])):
+    for name, other in (("GD", plain[:FEW]), ("GD++", im.slopes(stack, few)[0])):
         used |= im.over_seeds(f"cosine with {name}", im.cosines(sloping, other))
     for which, alphas, low in (("inputs", (0.5, 0.75, 1.0, 1.25), 0.8),
                                ("targets", (1.0, 2.0, 3.0), 0.9)):  # fmt: skip
         scaled = [im.scaled(tasks, **{which: alpha}) for alpha in alphas]
-        ratios = np.array([losses(found.models, one) / losses(alone, one) for one in scaled])
+        ratios = np.array([losses(found.models, one) / losses(stack, one) for one in scaled])
         for what, value in (("least", ratios.min()), ("largest", ratios.max())):
             words = f"{what} loss over that of GD++, {which} times α ≤ {alphas[-1]:g}"
             checks.append(Check(words, float(value), low, 1.25))

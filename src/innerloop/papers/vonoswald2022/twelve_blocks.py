@@ -13,7 +13,13 @@ from innerloop.algorithms import gradient_descent
 from innerloop.models import SelfAttention
 from innerloop.papers.claims import Claim, Outcome, Scale, at_least, at_most
 from innerloop.papers.vonoswald2022 import implied as im
-from innerloop.papers.vonoswald2022.scalar_descent import ScalarDescent, Starts, tuned
+from innerloop.papers.vonoswald2022.scalar_descent import (
+    ScalarDescent,
+    Starts,
+    alone,
+    numbers,
+    tuned,
+)
 from innerloop.papers.vonoswald2022.two_layers import TASKS, D, best, task
 from innerloop.papers.vonoswald2022.watched import Watched, training_settings, watched
 from innerloop.report.canvas import FAINT, INK, QUIET, TEST, TRAIN
@@ -72,12 +78,7 @@ def oracle() -> ScalarDescent:
 
 def loss_of(model: ScalarDescent, tasks: im.Drawn) -> float:
     """The mean loss of GD++."""
-    return float(im.errors(im.predicted(_stacked(model), tasks), tasks).mean())
-
-
-def _stacked(model: ScalarDescent) -> ScalarDescent:
-    """A model as a stack of one."""
-    return jax.tree.map(lambda leaf: leaf[None], model)
+    return float(im.errors(im.predicted(alone(model), tasks), tasks).mean())
 
 
 def aligned(
@@ -96,7 +97,7 @@ def twelve_blocks(scale: Scale) -> Outcome:
     few = jax.tree.map(lambda leaf: leaf[:FEW], tasks)
     shared, own = control(scale, SHARED), control(scale, OWN)
     plain = im.implied_by(gradient_descent(best(D, curved=False, steps=DEPTH)[0]), DEPTH, tasks)
-    curved = im.slopes(_stacked(shared), few)[0], im.slopes(_stacked(own), few)[0]
+    curved = im.slopes(alone(shared), few)[0], im.slopes(alone(own), few)[0]
     directions = dict(zip(STYLES, (plain[:FEW], *curved, few.teachers), strict=True))
     (found, seen), early = trained_blocks(scale), EARLY[scale]
     cosines = aligned([*(seen[step] for step in early), found.models], directions, few)
@@ -138,22 +139,14 @@ def settings(
     scale: Scale, shared: ScalarDescent, own: ScalarDescent
 ) -> dict[str, int | float | str]:
     """What the trainings used, and what numbers GD++ came to."""
-    numbers = tuning(scale)
+    budget = tuning(scale)
     used = training_settings(scale, config(scale), TASKS) | {
         "clipped tokens": CLIP,
         "tasks for cosines": FEW,
-        "steps for GD++": numbers.steps,
-        "batch for GD++": numbers.batch,
+        "steps for GD++": budget.steps,
+        "batch for GD++": budget.batch,
     }
-    for name, model in (("shared", shared), ("own", own)):
-        used[f"η of GD++, {name}"] = listed(np.exp(model.log_rates))
-        used[f"γ of GD++, {name}"] = listed(np.exp(model.log_curvatures) / D)
-    return used
-
-
-def listed(values: Float[np.ndarray, " k"]) -> str:
-    """Numbers as one setting to print."""
-    return " ".join(f"{value:.3g}" for value in values)
+    return used | numbers(shared, D, ", shared") | numbers(own, D, ", own")
 
 
 def draw_twelve_blocks(figure: "Figure", arrays: Mapping[str, np.ndarray]) -> None:
